@@ -1,0 +1,1 @@
+"""One file a protocol: parse, call the store, render."""

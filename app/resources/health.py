@@ -1,0 +1,57 @@
+"""Live, ready, version: three questions, three answers."""
+
+from __future__ import annotations
+
+import platform
+
+from flask import Response, jsonify
+from flask_restful import Resource
+
+from model.store import State, Store
+
+from .. import release
+from ..errors import response
+
+
+class Live(Resource):  # type: ignore[misc]
+    """GET /live. 200 as long as this worker answers at all; says nothing about the model."""
+
+    def get(self) -> Response:
+        """Answer."""
+        return jsonify(status="live")
+
+
+class Ready(Resource):  # type: ignore[misc]
+    """GET /ready. 200 when every model is proven in this worker; 503 with the reason until then."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self) -> Response:
+        """Answer."""
+        versions = self._store.versions()
+        waiting = [v for v in versions if v.state is not State.AVAILABLE]
+        if waiting or not versions:
+            reasons = "; ".join(f"{v.name}: {v.state}, {v.reason}" for v in waiting) or "no model"
+            return response(503, "not_ready", reasons)
+        return jsonify(status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in versions])
+
+
+class Version(Resource):  # type: ignore[misc]
+    """GET /version. What runs here."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self) -> Response:
+        """Answer."""
+        models = [
+            {
+                "name": v.name,
+                "version": v.version,
+                "state": v.state,
+                "engine": v.model.engine_name if v.model else None,
+            }
+            for v in self._store.versions()
+        ]
+        return jsonify(kiln=release.VERSION, python=platform.python_version(), models=models)

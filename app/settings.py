@@ -1,0 +1,132 @@
+"""Every setting, declared once: name, default, meaning. The only reader of the environment.
+
+`KILN_<NAME>` overrides a default. All are checked at start and every problem is reported at once. A setting
+that is a secret would carry `secret=True` and show as *** in logs; there is none so far.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong; the message names each with its value and what is allowed."""
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text.replace("_", ""))
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"an integer from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"seconds from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(filter(None, allowed))}")
+        return text
+
+    return parse
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("true or false")
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("not empty")
+    return text
+
+
+def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process."""
+
+    host: str = _setting("127.0.0.1", _text, "address to listen on; 0.0.0.0 for every interface")
+    port: int = _setting(8000, _integer(0, 65535), "TCP port to listen on")
+    bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
+    workers: int = _setting(2, _integer(1, 256), "worker processes; one for each core is right")
+    threads: int = _setting(4, _integer(1, 64), "connections that one worker answers at a time")
+    store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
+    model: str = _setting("catdog", _text, "name of the model that /predict answers with")
+    engine: str = _setting("", _choice("", "litert", "keras"), "engine to run; empty takes the bundle's own choice")
+    max_body_bytes: int = _setting(10 * 1024 * 1024, _integer(1024, 1 << 30), "largest request body, in bytes")
+    max_images: int = _setting(16, _integer(1, 1024), "most images in one request")
+    max_pixels: int = _setting(50_000_000, _integer(64, 1 << 30), "most pixels of one image, before decoding")
+    body_timeout: float = _setting(15.0, _seconds(0.1, 300), "seconds in which a request body must arrive")
+    timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
+    load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
+    log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
+    access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text for the log, secrets masked."""
+        return {
+            f.name: "***" if f.metadata["secret"] and getattr(self, f.name) else str(getattr(self, f.name))
+            for f in fields(self)
+        }
+
+
+def variable(setting: Field[Any]) -> str:
+    """The environment variable of a setting."""
+    return f"KILN_{setting.name.upper()}"
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment (os.environ by default). Raises SettingsError naming every problem at once."""
+    environment = os.environ if environment is None else environment
+    values, problems = {}, []
+    for setting in fields(Settings):
+        name = variable(setting)
+        if name in environment:
+            try:
+                values[setting.name] = setting.metadata["parse"](environment[name])
+            except ValueError as wrong:
+                problems.append(f"{name}={environment[name]!r} must be {wrong}")
+    known = {variable(setting) for setting in fields(Settings)}
+    problems += [f"{name} is not a setting" for name in sorted(environment) if _ours(name) and name not in known]
+    if problems:
+        raise SettingsError("Wrong settings: " + "; ".join(problems))
+    return Settings(**values)
+
+
+# Set by the launcher and the gunicorn configuration for their own children; not meant for users.
+INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
+
+
+def _ours(name: str) -> bool:
+    return name.startswith("KILN_") and name not in INTERNAL

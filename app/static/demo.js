@@ -1,0 +1,354 @@
+/**
+ * The demo page: one photo in, one answer out.
+ *
+ * URLs are relative, so that the page works behind any path prefix. Styles are set through the CSSOM only: the
+ * Content-Security-Policy forbids inline style.
+ */
+
+const byId = (id) => document.getElementById(id);
+const page = document.body;
+const [input, preview, retry] = [byId("image"), byId("preview"), byId("retry")];
+
+const MAX_BYTES = Number(page.dataset.maxBytes);
+const MAX_TEXT = byId("limit").textContent.trim();
+const ENVELOPE_BYTES = 300; // boundaries and headers of a multipart body around one file, without its name
+const ROWS = 5;
+const PATIENCE_MS = 120_000; // longer than any timeout of the server, so that the server's own message comes first
+const emptyRows = [...byId("scores").children].map((row) => row.cloneNode(true));
+
+let photo = null; // the file on show
+let pending = null; // AbortController of the newest request; an older one has lost and says nothing
+let previewUrl = null;
+
+/** A failure told to the person: what happened, what to do, and whether the same photo may be sent again. */
+class Problem extends Error {
+  constructor(title, message, { mayRetry = false, requestId = "" } = {}) {
+    super(message);
+    Object.assign(this, { title, mayRetry, requestId });
+  }
+}
+
+// ---- Words and numbers -------------------------------------------------------------------------------------------
+
+/** A score as a percentage that never rounds to a certainty the model did not claim. */
+export function percent(score) {
+  const text = (score * 100).toFixed(1);
+  if (text === "100.0" && score < 1) return ">99.9%";
+  if (text === "0.0" && score > 0) return "<0.1%";
+  return `${text}%`;
+}
+
+/** Bytes as decimal kB or MB, rounded up: a file just over the limit must not look like one at the limit. */
+function fileSize(bytes) {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(Math.ceil(bytes / 1e5) / 10).toFixed(1)} MB`;
+}
+
+/** One word for a POSIX shell. */
+function shellQuote(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The curl command that sends a file of this name to this service. */
+export function curlLine(fileName, href = location.href) {
+  // Control and direction characters could act on, or lie in, the terminal that the line is pasted into.
+  let name = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u.test(fileName) || !fileName ? "photo.jpg" : fileName;
+  if (name === "-") name = "./-"; // curl would read standard input
+  // curl ends an unquoted name at "," or ";" and strips blanks around it.
+  if (/[,;"\\]|^\s|\s$/.test(name)) name = `"${name.replace(/["\\]/g, "\\$&")}"`;
+  return `curl -F ${shellQuote(`image=@${name}`)} ${shellQuote(new URL("predict", href).href)}`;
+}
+
+// ---- What the page shows -----------------------------------------------------------------------------------------
+
+function setState(state) {
+  page.dataset.state = state;
+  byId("answer").setAttribute("aria-busy", String(state === "busy"));
+}
+
+function announce(text) {
+  byId("status").textContent = text;
+}
+
+function setNote(text) {
+  byId("note").textContent = text;
+  byId("note").hidden = !text;
+}
+
+/** On a phone the answer lies below the photo: bring it up, as far as needed. */
+function reveal() {
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
+  byId("answer").scrollIntoView({ block: "nearest", behavior });
+}
+
+function setFacts({ time = "–", requestId = "–" } = {}) {
+  byId("time").textContent = time;
+  byId("request-id").textContent = requestId || "–";
+}
+
+function setVerdict(label, score) {
+  byId("label").textContent = label;
+  byId("score").textContent = score === undefined ? "" : percent(score);
+  byId("score").value = score === undefined ? "" : String(score);
+}
+
+function clearAnswer(verdict) {
+  byId("problem").replaceChildren();
+  hideRetry();
+  setVerdict(verdict);
+  setFacts();
+  byId("scores").replaceChildren(...emptyRows.map((row) => row.cloneNode(true)));
+}
+
+function hideRetry() {
+  if (document.activeElement === retry) input.focus(); // or the keyboard would fall back to the top of the page
+  retry.hidden = true;
+}
+
+function showPhoto(file) {
+  photo = file;
+  page.classList.add("has-photo");
+  byId("choose").textContent = "Choose another photo";
+  byId("file").textContent = `${file.name || "unnamed"}, ${fileSize(file.size)}`;
+  byId("placeholder-name").textContent = file.name || "unnamed";
+  byId("curl").textContent = curlLine(file.name);
+
+  if (previewUrl) URL.revokeObjectURL(previewUrl);
+  const url = (previewUrl = URL.createObjectURL(file));
+  byId("placeholder").hidden = true;
+  preview.hidden = true;
+  preview.alt = `The photo: ${file.name}`;
+  preview.onload = () => {
+    if (url === previewUrl) preview.hidden = false;
+  };
+  // TIFF and the like: the server may well read what the browser cannot show.
+  preview.onerror = () => {
+    if (url === previewUrl) byId("placeholder").hidden = false;
+  };
+  preview.src = url;
+}
+
+function row({ label, score }) {
+  const item = emptyRows[0].cloneNode(true);
+  item.removeAttribute("aria-hidden");
+  item.querySelector(".label").textContent = label;
+  item.querySelector(".score").textContent = percent(score);
+  item.querySelector(".score").value = String(score);
+  return item;
+}
+
+function showAnswer({ top, time, requestId }) {
+  const rows = top.map(row);
+  byId("scores").replaceChildren(...rows);
+  byId("scores").getBoundingClientRect(); // lay out at zero first, so that the bars grow
+  rows.forEach((item, i) => {
+    const share = Math.min(Math.max(top[i].score, 0), 1);
+    item.querySelector(".bar span").style.setProperty("--share", String(share));
+  });
+  setVerdict(top[0].label, top[0].score);
+  setFacts({ time, requestId });
+  setState("done");
+  reveal();
+  announce(`Answer: ${top[0].label}, ${percent(top[0].score)}, in ${time}`);
+}
+
+function showProblem(problem) {
+  clearAnswer("");
+  setFacts({ requestId: problem.requestId });
+  const title = document.createElement("strong");
+  title.textContent = problem.title;
+  byId("problem").replaceChildren(title, problem.message);
+  retry.hidden = !problem.mayRetry;
+  setState("failed");
+  reveal();
+  announce(""); // the alert speaks for itself
+}
+
+// ---- Asking the service ------------------------------------------------------------------------------------------
+
+/** Throw for what is known to be refused, without sending it. */
+function check(file) {
+  if (file.size === 0) {
+    throw new Problem("That file is empty", `${file.name || "It"} holds no bytes. Choose another photo.`);
+  }
+  const body = file.size + ENVELOPE_BYTES + new TextEncoder().encode(file.name).length;
+  if (body > MAX_BYTES) {
+    throw new Problem(
+      "That photo is too large",
+      `It has ${fileSize(file.size)}, and the service takes up to ${MAX_TEXT}. It was not sent. Choose a smaller one.`,
+    );
+  }
+}
+
+/** The words for an answer that is not in the service's own format, as a proxy on the way may send. */
+function foreignAnswer(status, requestId) {
+  const known = {
+    404: ["The service is not at this address", "Check the address of this page: it may lack its last slash."],
+    413: ["That photo is too large", `It was refused on the way to the service. Choose one under ${MAX_TEXT}.`],
+    429: ["Too many requests", "Wait a moment, then try again."],
+    502: ["The service is not running", "It may be starting. Wait a moment, then try again."],
+    503: ["The service is busy", "Wait a moment, then try again."],
+    504: ["The service took too long", "It may be busy. Wait a moment, then try again."],
+  };
+  const other = ["No answer that this page can read", `The reply had status ${status}. Try again, or ask its operator.`];
+  return new Problem(...(known[status] ?? other), { mayRetry: status !== 413, requestId });
+}
+
+/** Read a reply of the service, or throw the Problem it tells of. */
+async function readReply(response) {
+  const text = await response.text();
+  const fallbackId = response.headers.get("X-Request-ID") ?? "";
+  let body = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw foreignAnswer(response.status, fallbackId);
+  }
+  const requestId = body?.request_id ?? fallbackId;
+  if (!response.ok) {
+    if (typeof body?.error?.message !== "string") throw foreignAnswer(response.status, requestId);
+    const mayRetry = response.status >= 500 || response.status === 429 || response.status === 408;
+    const wait = Number(response.headers.get("Retry-After"));
+    const title = mayRetry ? "The service could not answer now" : "The service refused this file";
+    const advice = mayRetry && wait > 0 ? ` It asks to wait ${wait} s.` : "";
+    throw new Problem(title, body.error.message + advice, { mayRetry, requestId });
+  }
+  const top = body?.predictions?.[0]?.top;
+  const readable = Array.isArray(top) && top.length > 0
+    && top.every((one) => typeof one?.label === "string" && Number.isFinite(one.score));
+  if (!readable) throw foreignAnswer(response.status, requestId);
+  return { top: top.slice(0, ROWS), requestId };
+}
+
+/** Post the file and give the answer with the time from the first byte out to the last byte in. */
+async function post(file, signal) {
+  const form = new FormData();
+  form.append("image", file, file.name);
+  const started = performance.now();
+  let reply;
+  try {
+    const response = await fetch("predict", {
+      method: "POST", body: form, signal, cache: "no-store", headers: { Accept: "application/json" },
+    });
+    reply = await readReply(response);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    if (signal.aborted) throw new Problem("No answer came", "The page stopped waiting.", { mayRetry: true });
+    // fetch tells a lost network and an unreadable file in the same words.
+    const message = navigator.onLine
+      ? "The connection failed, or the file has moved since you chose it. Try again."
+      : "This device is offline. Try again once it is connected.";
+    throw new Problem("The service was not reached", message, { mayRetry: true });
+  }
+  const ms = Math.max(1, Math.round(performance.now() - started));
+  return { ...reply, time: `${ms.toLocaleString("en")} ms` };
+}
+
+/** Ask about the photo on show. A newer call aborts this one, and only the newest reaches the page. */
+async function ask() {
+  pending?.abort();
+  const mine = (pending = new AbortController());
+  const timer = setTimeout(() => mine.abort(), PATIENCE_MS);
+  clearAnswer("Firing…");
+  setState("busy");
+  announce(`Asking about ${photo.name || "the photo"}`);
+  try {
+    check(photo);
+    const answer = await post(photo, mine.signal);
+    if (mine === pending) showAnswer(answer);
+  } catch (error) {
+    if (mine !== pending) return;
+    showProblem(error instanceof Problem ? error : new Problem("This page has failed", "Reload it and try again."));
+    if (!(error instanceof Problem)) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function take(files) {
+  const [file, ...others] = files;
+  setNote(others.length ? `You gave ${others.length + 1} files. This is the first, ${file.name}.` : "");
+  showPhoto(file);
+  ask();
+}
+
+// ---- The ways in: choose, drop, paste ----------------------------------------------------------------------------
+
+input.addEventListener("change", () => {
+  const files = [...input.files];
+  input.value = ""; // so that choosing the same file again is a change again
+  if (files.length) take(files);
+});
+
+byId("kiln").addEventListener("click", () => input.click());
+byId("ask").addEventListener("submit", (event) => event.preventDefault());
+retry.addEventListener("click", ask);
+
+const bringsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+
+// The whole page takes a drop: a near miss would otherwise leave the page and open the photo.
+document.addEventListener("dragover", (event) => {
+  if (!bringsFiles(event)) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+  page.classList.add("dragging");
+});
+
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) page.classList.remove("dragging");
+});
+
+document.addEventListener("drop", (event) => {
+  page.classList.remove("dragging");
+  if (!bringsFiles(event)) return;
+  event.preventDefault();
+  const { items, files } = event.dataTransfer;
+  if (!files.length || [...items].find((item) => item.kind === "file")?.webkitGetAsEntry?.()?.isDirectory) {
+    setNote("That was a folder. Open it and drop one photo.");
+    announce(byId("note").textContent);
+    return;
+  }
+  take([...files]);
+});
+
+document.addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (files.length) {
+    event.preventDefault();
+    take(files);
+  } else {
+    setNote("The clipboard holds no image. Copy a photo, then paste again.");
+    announce(byId("note").textContent);
+  }
+});
+
+// ---- The curl line -----------------------------------------------------------------------------------------------
+
+/** Copy without the clipboard API, which browsers keep from pages that came over plain HTTP. */
+function copySelection(node) {
+  getSelection().selectAllChildren(node);
+  const copied = document.execCommand("copy");
+  if (copied) getSelection().removeAllRanges();
+  return copied; // where not, the line stays selected for the person's own copy key
+}
+
+async function copyLine() {
+  let copied = false;
+  try {
+    await navigator.clipboard.writeText(byId("curl").textContent);
+    copied = true;
+  } catch {
+    copied = copySelection(byId("curl"));
+  }
+  byId("copy").textContent = copied ? "Copied" : "Selected";
+  announce(copied ? "Copied the command" : "The command is selected: copy it with your copy key");
+  clearTimeout(copyLine.timer);
+  copyLine.timer = setTimeout(() => (byId("copy").textContent = "Copy"), 2000);
+}
+
+byId("copy").addEventListener("click", copyLine);
+
+// ---- Start -------------------------------------------------------------------------------------------------------
+
+if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("paste-key").textContent = "⌘";
+byId("curl").textContent = curlLine("photo.jpg");
+document.documentElement.classList.add("js");

@@ -1,0 +1,40 @@
+"""Logs: one JSON object a line on standard error, with the request id."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+import orjson
+from flask import g, has_request_context
+
+logger = logging.getLogger("kiln")
+
+
+class JsonFormatter(logging.Formatter):
+    """time (UTC, RFC 3339), level, message, request_id where there is one, the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        line = {
+            "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "process": record.process,
+        }
+        if has_request_context() and "request_id" in g:
+            line["request_id"] = g.request_id
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure(level: str) -> None:
+    """Send our log lines to standard error; calling it again changes the level alone."""
+    logger.setLevel(level.upper())
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+        logger.addHandler(handler)
+        logger.propagate = False

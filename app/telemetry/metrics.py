@@ -1,0 +1,102 @@
+"""Every metric, declared once; right under several workers and across their restarts.
+
+Under gunicorn each worker writes to files in PROMETHEUS_MULTIPROC_DIR and any worker adds them all up. The files
+are named by the worker's slot (0, 1, ...), not by its process id: a restarted worker goes on counting in its
+predecessor's files, so that counters never fall and files do not pile up. `deploy/gunicorn.conf.py` hands out
+the slots.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import prometheus_client.values
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import multiprocess
+
+from model.store import State, Version
+
+from .. import release
+from .logs import logger
+
+SHARED = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+if SHARED:
+    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(
+        lambda: os.environ.get("KILN_WORKER_SLOT", str(os.getpid()))
+    )
+
+REGISTRY = CollectorRegistry()
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+REQUESTS = Counter(
+    "kiln_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY
+)
+REQUEST_SECONDS = Histogram(
+    "kiln_request_seconds", "Time from the first line of the request to the answer.", ["route"],
+    buckets=_SECONDS, registry=REGISTRY,
+)
+ERRORS = Counter("kiln_errors", "Requests refused or failed, by error code.", ["code"], registry=REGISTRY)
+IMAGES = Counter("kiln_images", "Pictures answered.", registry=REGISTRY)
+DECODE_SECONDS = Histogram(
+    "kiln_decode_seconds", "Time to decode and resize the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
+)
+INFER_SECONDS = Histogram(
+    "kiln_infer_seconds", "Time in the engine for the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
+)
+READY = Gauge(
+    "kiln_model_ready", "Workers in which this version is AVAILABLE.", ["model", "version"],
+    multiprocess_mode="livesum", registry=REGISTRY,
+)
+INFO = Gauge("kiln_info", "The release that runs.", ["version"], multiprocess_mode="max", registry=REGISTRY)
+
+
+def install(app: Flask, *, access_log: bool) -> None:
+    """Count and time every request; log each one when asked to."""
+    INFO.labels(release.VERSION).set(1)
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(answer: Response) -> Response:
+        seconds = time.perf_counter() - g.started
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        method = request.method if request.method in _METHODS else "other"  # a label must not grow without bound
+        REQUESTS.labels(route, method, str(answer.status_code)).inc()
+        REQUEST_SECONDS.labels(route).observe(seconds)
+        if access_log:
+            fields = {"method": method, "path": request.path, "status": answer.status_code}
+            logger.info("request", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
+        return answer
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> None:
+    """Record where the time of one answered request went."""
+    DECODE_SECONDS.observe(decode_seconds)
+    INFER_SECONDS.observe(infer_seconds)
+    IMAGES.inc(images)
+
+
+def count_error(code: str) -> None:
+    """Count one refused or failed request."""
+    ERRORS.labels(code).inc()
+
+
+def model_state(version: Version) -> None:
+    """Record whether a version is AVAILABLE in this worker."""
+    READY.labels(version.name, version.version).set(version.state is State.AVAILABLE)
+
+
+def exposition() -> tuple[bytes, str]:
+    """(body, content type) of /metrics: all workers together."""
+    registry = REGISTRY
+    if SHARED:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry), CONTENT_TYPE_LATEST

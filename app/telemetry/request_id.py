@@ -1,0 +1,25 @@
+"""X-Request-ID: taken over from the client where it is sane, else made here; on every answer."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from flask import Flask, Response, g, request
+
+HEADER = "X-Request-ID"
+_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}", re.ASCII)
+
+
+def install(app: Flask) -> None:
+    """Give every request its id, on the way in and on the way out."""
+
+    @app.before_request
+    def take_over() -> None:
+        offered = request.headers.get(HEADER, "")
+        g.request_id = offered if _SANE.fullmatch(offered) else uuid.uuid4().hex
+
+    @app.after_request
+    def tell(answer: Response) -> Response:
+        answer.headers[HEADER] = g.request_id
+        return answer

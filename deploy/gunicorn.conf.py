@@ -1,0 +1,81 @@
+"""How gunicorn runs Kiln. Also found as ./gunicorn.conf.py, so plain `gunicorn api:app` uses it too.
+
+Command-line options of gunicorn override what is set here.
+"""
+
+import gc
+import os
+import shutil
+import sys
+import tempfile
+
+# Before numpy is imported: its linear algebra would start a thread for each core in the master, and threads do
+# not survive a fork. The engine brings its own thread pool.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
+# the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
+if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
+    _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  files in memory, private folder
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kiln-metrics-", dir=_memory)
+    os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
+
+# Outside libraries are imported once here and shared by all workers: a worker starts in half the time and costs
+# half the memory. Never an engine (TensorFlow loaded before a fork hangs), and never our own code: workers
+# import that themselves, so that HUP takes new code.
+import flask_restful  # noqa: E402, F401
+import numpy as np  # noqa: E402, F401
+import orjson  # noqa: E402, F401
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin  # noqa: E402, F401
+from PIL import PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: E402, F401
+from prometheus_client import multiprocess  # noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from app import settings as _settings  # noqa: E402
+
+_config = _settings.read()
+for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
+    del sys.modules[_name]
+
+wsgi_app = "api:app"
+bind = [_config.bind or f"{_config.host}:{_config.port}"]
+workers = _config.workers
+# Threads hold connections (keep-alive, slow bodies, health checks while a picture is worked on); one engine a
+# worker does the work.
+worker_class = "gthread"
+threads = _config.threads
+timeout = _config.timeout
+graceful_timeout = 30
+keepalive = 75  # longer than nginx keeps its upstream connections (60 s), so that nginx is the one to close them
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  heartbeats must not wait for a disk
+control_socket_disable = True
+loglevel = _config.log_level
+proc_name = "kiln"
+
+
+def on_starting(server):
+    """Freeze what the master holds, so that the collector in a worker does not touch (and so copy) shared pages."""
+    gc.collect()
+    gc.freeze()
+
+
+def pre_fork(server, worker):
+    """Give the worker the lowest free slot; its metrics files are named by it."""
+    taken = {getattr(other, "slot", None) for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def post_fork(server, worker):
+    """Tell the worker its slot, before it imports the app."""
+    os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
+
+
+def child_exit(server, worker):
+    """A worker is gone: forget its live gauges, keep its counters."""
+    multiprocess.mark_process_dead(worker.slot)
+
+
+def on_exit(server):
+    """Leave nothing behind."""
+    if os.environ.get("KILN_METRICS_OWNER") == str(os.getpid()):
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -1,0 +1,63 @@
+"""`./kiln run`: start gunicorn with the shipped configuration and say where it listens."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from app import settings  # noqa: E402
+
+OPTIONS = ("host", "port", "workers", "threads", "engine", "store", "model")
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Turn options into settings, print the addresses, become gunicorn."""
+    options = _parser().parse_args(arguments)
+    environment = dict(os.environ)
+    for name in OPTIONS:
+        if (value := getattr(options, name)) is not None:
+            environment[f"KILN_{name.upper()}"] = str(Path(value).resolve()) if name == "store" else value
+    try:
+        config = settings.read(environment)
+    except settings.SettingsError as wrong:
+        sys.exit(f"kiln: {wrong}")
+    print(_welcome(config), flush=True)
+    os.chdir(ROOT)
+    command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"]
+    os.execve(sys.executable, command, environment)  # noqa: S606  our own interpreter, no shell
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kiln run", description="Serve the model on this machine. Ctrl+C stops it.")
+    described = {setting.name: setting for setting in settings.fields(settings.Settings)}
+    for name in OPTIONS:
+        setting = described[name]
+        default = getattr(settings.Settings(), name) or "the bundle's own choice"
+        help_text = f"{setting.metadata['meaning']} (default: {default})"
+        parser.add_argument(f"--{name}", help=help_text)
+    parser.epilog = "Every setting can also be given as an environment variable; README.md lists them."
+    return parser
+
+
+def _welcome(config: settings.Settings) -> str:
+    if config.bind:
+        return f"Kiln listens on {config.bind}"
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104  compared, not bound
+    host = f"[{host}]" if ":" in host else host
+    address = f"http://{host}:{config.port}"
+    return (
+        f"Kiln listens on  {address}   (Ctrl+C stops it)\n"
+        f"  demo page      {address}/\n"
+        f"  try            curl -F image=@photo.jpg {address}/predict"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

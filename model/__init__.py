@@ -1,0 +1,1 @@
+"""Everything about a model that is not HTTP. Never imports app or Flask."""

@@ -1,0 +1,39 @@
+"""What runs the numbers. One file an engine, all behind the contract below."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import EngineMissing
+
+NAMES = ("litert", "keras")
+
+
+class Engine(Protocol):
+    """A loaded model. Made once in each worker, after fork; safe to call from several threads."""
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """float32 (n, height, width, channels) -> float32 (n, labels), n >= 1."""
+        ...
+
+
+def load(name: str, file: Path) -> Engine:
+    """Load the engine called `name` on its compiled file.
+
+    The engine's own package is imported here and nowhere else, so that the master process and serving
+    machines without it never see it. Raises EngineMissing when there is no such engine or package.
+    """
+    if name not in NAMES:
+        raise EngineMissing(f"There is no engine {name!r}. Choose one of {', '.join(NAMES)}.")
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as missing:
+        raise EngineMissing(
+            f"Engine {name!r} needs the package {missing.name!r}. Install it: pip install -r requirements.txt"
+        ) from missing
+    engine: Engine = module.load(file)
+    return engine

@@ -1,0 +1,240 @@
+"""Picture bytes -> tensor, exactly as the bundle declares. Pictures are taken to be hostile.
+
+Order matters here: the format is told by content, the size is read from the header and checked, and only then
+are pixels decoded. JPEGs are decoded at the smallest DCT scale that still covers the model's input, which is
+several times cheaper than decoding every pixel.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin
+from PIL import TiffImagePlugin, WebPImagePlugin
+
+from . import errors
+
+# Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
+_PLUGINS = (
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+ACCEPTED = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_FITS = ("stretch", "crop")
+_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+
+_ORIENTATION = 0x0112
+# What Pillow's decoders raise on damaged files, as seen by fuzzing them.
+_DECODE_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on a picture, checked before decoding: pixels in all, and pixels of the shorter side."""
+
+    max_pixels: int = 50_000_000
+    min_side: int = 8
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before the model sees it. Part of the bundle, so that a client can read it.
+
+    height, width: the model's input in pixels.
+    method: resize filter (nearest, bilinear, bicubic, lanczos); all but nearest are antialiased.
+    fit: "stretch" squashes the whole picture to the input; "crop" keeps its aspect and cuts the centre.
+    range: how 0..255 is mapped: "0..255", "0..1" or "-1..1".
+    """
+
+    height: int
+    width: int
+    method: str = "bilinear"
+    fit: str = "stretch"
+    colour: str = "rgb"
+    range: str = "-1..1"
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in bundle.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Preprocessing:
+        """Read the form kept in bundle.json. Raises BundleError naming every problem at once."""
+        known = cls.__dataclass_fields__
+        problems = [f"unknown key {key!r}" for key in data if key not in known]
+        values = {key: value for key, value in data.items() if key in known}
+        for side in ("height", "width"):
+            if not isinstance(values.get(side), int) or not 1 <= values[side] <= 4096:
+                problems.append(f"{side} must be an integer from 1 to 4096")
+        for key, allowed in (("method", _RESAMPLING), ("fit", _FITS), ("range", _RANGES), ("colour", ("rgb", "bgr"))):
+            if values.get(key, known[key].default) not in allowed:
+                problems.append(f"{key} must be one of {', '.join(allowed)}")
+        if problems:
+            raise errors.BundleError("preprocessing: " + "; ".join(problems))
+        return cls(**values)
+
+
+def to_tensor(data: bytes, how: Preprocessing, limits: Limits) -> np.ndarray:
+    """Decode one picture to float32 (height, width, 3), ready for the model.
+
+    Raises a PictureError that says what is wrong with the bytes.
+    """
+    picture = _fit(decode(data, (how.width, how.height), limits), how)
+    pixels = np.asarray(picture)
+    if how.colour == "bgr":
+        pixels = pixels[:, :, ::-1]
+    scale, shift = _RANGES[how.range]
+    tensor = np.multiply(pixels, np.float32(scale), dtype=np.float32)
+    if shift:
+        tensor += np.float32(shift)
+    return tensor
+
+
+def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
+    """Decode the first frame, upright, as RGB; transparent parts show white.
+
+    wanted: (width, height) that the caller is going to resize to; a JPEG may come back smaller than it is, but
+    not below that.
+    Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
+    """
+    picture = _open(data)
+    _check_size(picture, limits)
+    try:
+        if picture.format in ("JPEG", "MPO"):
+            longest = max(wanted)
+            picture.draft(None, (longest, longest))
+        picture.load()
+        return _to_rgb(_upright(picture))
+    except _DECODE_FAULTS as fault:
+        raise errors.BrokenPicture(
+            "The picture ends early or is damaged. Check that the whole file was sent, or save it again and retry."
+        ) from fault
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise errors.EmptyPicture("The picture is empty (0 bytes). Send the file's content.")
+    kind = _sniff(data)
+    if kind is None:
+        raise errors.NotAPicture(f"The data is not a picture. Send a {ACCEPTED} file.")
+    if kind not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        raise errors.UnsupportedPicture(f"{kind} pictures are not supported. Convert to {ACCEPTED}.")
+    try:
+        return Image.open(io.BytesIO(data), formats=(kind,))
+    except Image.DecompressionBombError as fault:
+        raise errors.PictureTooLarge("The picture has far too many pixels. Scale it down.") from fault
+    except _DECODE_FAULTS as fault:
+        raise errors.BrokenPicture(
+            f"The {kind} file is damaged, cut off, or of a variant that is not supported. Save it again and retry."
+        ) from fault
+
+
+def _sniff(data: bytes) -> str | None:
+    """The format by its first bytes; None when it is none of those known."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith(b"BM"):
+        return "BMP"
+    if data.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
+        return "TIFF"
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi") else None
+    if data.lstrip()[:5].lower() in (b"<svg ", b"<?xml") and b"<svg" in data[:1000].lower():
+        return "SVG"
+    return "JPEG 2000" if data[4:8] == b"jP  " else "PSD" if data.startswith(b"8BPS") else None
+
+
+def _check_size(picture: Image.Image, limits: Limits) -> None:
+    width, height = picture.size
+    if width * height > limits.max_pixels:
+        raise errors.PictureTooLarge(
+            f"The picture has {width} x {height} pixels; at most {limits.max_pixels:,} are taken. Scale it down."
+        )
+    if min(width, height) < limits.min_side:
+        raise errors.PictureTooSmall(
+            f"The picture has {width} x {height} pixels; each side must have {limits.min_side} at least."
+        )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Obey the EXIF orientation. Most files have none, and then the tags are not parsed at all."""
+    info = picture.info
+    if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info or picture.format == "TIFF"):
+        return picture
+    try:
+        if picture.getexif().get(_ORIENTATION, 1) == 1:
+            return picture
+        return ImageOps.exif_transpose(picture)
+    except _DECODE_FAULTS:  # a damaged tag block says nothing about the pixels
+        return picture
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I;16"):
+        picture = _scaled(picture, 1 / 256)
+    elif picture.mode in ("I", "F"):
+        picture = _scaled(picture, _guessed_scale(picture))
+    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _scaled(picture: Image.Image, scale: float) -> Image.Image:
+    values = np.nan_to_num(np.asarray(picture).astype(np.float32) * scale)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _guessed_scale(picture: Image.Image) -> float:
+    """Numbers of unknown range: 0..1, 0..255 or 0..65535, by the largest one."""
+    largest = float(np.nanmax(np.asarray(picture)))
+    return 255.0 if largest <= 1 else 1.0 if largest <= 255 else 1 / 256
+
+
+def _fit(picture: Image.Image, how: Preprocessing) -> Image.Image:
+    size = (how.width, how.height)
+    if how.fit == "crop":
+        return ImageOps.fit(picture, size, _RESAMPLING[how.method])
+    return picture if picture.size == size else picture.resize(size, _RESAMPLING[how.method])
