@@ -23,6 +23,8 @@ _STEP = 256 * 1024
 # connection. Beyond that it is cut off.
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 2.0
+# The rest of the body may still come, so that nothing else can be read from this connection.
+_CLOSE = {"Connection": "close"}
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*,", re.ASCII)
 _URL_SAFE = str.maketrans("-_", "+/", " \t\r\n")
 _HOW = (
@@ -52,7 +54,9 @@ def read_pictures(request: Request, settings: Settings) -> list[bytes]:
         raise RequestError(400, "no_image", f"The request has no picture. {_HOW}")
     if len(pictures) > settings.max_images:
         raise RequestError(
-            400, "too_many_images", f"{len(pictures)} images were sent; at most {settings.max_images} are taken at once."
+            400,
+            "too_many_images",
+            f"{len(pictures)} images were sent; at most {settings.max_images} are taken at once.",
         )
     return pictures
 
@@ -72,7 +76,9 @@ def read_body(request: Request, settings: Settings) -> bytes:
             _too_large(limit)
         parts.append(part)
     if length is not None and total < length:
-        raise RequestError(400, "incomplete_body", f"The body has {total} bytes of the {length} announced. Send it again.")
+        raise RequestError(
+            400, "incomplete_body", f"The body has {total} bytes of the {length} announced. Send it again."
+        )
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -88,7 +94,7 @@ def _parts(request: Request, seconds: float, length: int | None) -> Iterator[byt
         except (TimeoutError, BlockingIOError) as late:
             raise _slow(seconds) from late
         except Exception as fault:  # the server's own classes for broken chunks and closed connections
-            raise RequestError(400, "broken_body", "The request body could not be read to its end.") from fault
+            raise RequestError(400, "broken_body", "The request body could not be read to its end.", _CLOSE) from fault
         if not part:
             return
         if left is not None:
@@ -99,13 +105,14 @@ def _parts(request: Request, seconds: float, length: int | None) -> Iterator[byt
 
 
 def _slow(seconds: float) -> RequestError:
-    close = {"Connection": "close"}  # the rest of the body may still come
-    return RequestError(408, "body_timeout", f"The body did not arrive within {seconds:g} seconds. Send it again.", close)
+    return RequestError(
+        408, "body_timeout", f"The body did not arrive within {seconds:g} seconds. Send it again.", _CLOSE
+    )
 
 
 def _too_large(limit: int) -> NoReturn:
     message = f"The body is larger than {limit:,} bytes. Send fewer or smaller pictures."
-    raise RequestError(413, "body_too_large", message, {"Connection": "close"})
+    raise RequestError(413, "body_too_large", message, _CLOSE)
 
 
 def _drain(request: Request) -> None:
@@ -127,11 +134,16 @@ def _limit_wait(request: Request, seconds: float) -> None:
         socket.settimeout(seconds)
 
 
+def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
+    """Where form files go: the body is in memory already and bounded, a temporary file would copy it to disk."""
+    return io.BytesIO()
+
+
 def _from_form(request: Request, body: bytes) -> list[bytes]:
     boundary = request.mimetype_params.get("boundary", "")
     try:
         parser = FormDataParser(
-            stream_factory=lambda **_: io.BytesIO(), max_form_memory_size=len(body), max_form_parts=2048, silent=False
+            stream_factory=_in_memory, max_form_memory_size=len(body), max_form_parts=2048, silent=False
         )
         _, form, files = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), {"boundary": boundary})
     except Exception as fault:

@@ -72,7 +72,7 @@ def build(
             bundle.prove(engines.load(engine, bundle.check_file(bundle.engine_file(engine))))
         bundles.write(bundle)
         work.chmod(0o755)
-        os.replace(work, target)
+        work.replace(target)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise

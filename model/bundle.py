@@ -1,9 +1,9 @@
 """The bundle on disk: a model version, ready to serve, with all that is needed to prove it.
 
-    bundle.json   name, version, labels, preprocessing, files with sha256 and size, how it was built
-    model.keras   the source model and reference engine
-    model.tflite  the compiled engine(s)
-    golden.npz    `inputs` float32 (n, height, width, 3) and `outputs` float32 (n, labels), Keras' own answers
+bundle.json   name, version, labels, preprocessing, files with sha256 and size, how it was built
+model.keras   the source model and reference engine
+model.tflite  the compiled engine(s)
+golden.npz    `inputs` float32 (n, height, width, 3) and `outputs` float32 (n, labels), Keras' own answers
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _problems(data: Any) -> list[str]:
         return ["not a JSON object"]
     if data.get("format") != FORMAT:
         return [f"format is {data.get('format')!r}; this release reads {FORMAT}"]
-    kinds = {
+    kinds: dict[str, type | tuple[type, ...]] = {
         "name": str,
         "version": str,
         "labels": list,
@@ -165,7 +165,9 @@ def _problems(data: Any) -> list[str]:
         "tolerance": (int, float),
         "built": dict,
     }
-    found = [f"{key} is missing or of the wrong type" for key, kind in kinds.items() if not isinstance(data.get(key), kind)]
+    found = [
+        f"{key} is missing or of the wrong type" for key, kind in kinds.items() if not isinstance(data.get(key), kind)
+    ]
     if found:
         return found
     if not data["labels"] or not all(isinstance(label, str) for label in data["labels"]):

@@ -14,8 +14,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageOps, JpegImagePlugin, MpoImagePlugin, PngImagePlugin
-from PIL import TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from . import errors
 
@@ -116,7 +125,7 @@ def to_tensor(data: bytes, how: Preprocessing, limits: Limits) -> np.ndarray:
     if how.colour == "bgr":
         pixels = pixels[:, :, ::-1]
     scale, shift = _RANGES[how.range]
-    tensor = np.multiply(pixels, np.float32(scale), dtype=np.float32)
+    tensor: np.ndarray = np.multiply(pixels, np.float32(scale), dtype=np.float32)
     if shift:
         tensor += np.float32(shift)
     return tensor

@@ -16,7 +16,7 @@ _POLICY = (
 )
 
 
-class Demo(Resource):  # type: ignore[misc]
+class Demo(Resource):
     """GET /. A page to try the model with; it uses nothing but this server, by relative addresses."""
 
     def __init__(self, store: Store, settings: Settings) -> None:

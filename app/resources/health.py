@@ -13,7 +13,7 @@ from .. import release
 from ..errors import response
 
 
-class Live(Resource):  # type: ignore[misc]
+class Live(Resource):
     """GET /live. 200 as long as this worker answers at all; says nothing about the model."""
 
     def get(self) -> Response:
@@ -21,7 +21,7 @@ class Live(Resource):  # type: ignore[misc]
         return jsonify(status="live")
 
 
-class Ready(Resource):  # type: ignore[misc]
+class Ready(Resource):
     """GET /ready. 200 when every model is proven in this worker; 503 with the reason until then."""
 
     def __init__(self, store: Store) -> None:
@@ -34,10 +34,12 @@ class Ready(Resource):  # type: ignore[misc]
         if waiting or not versions:
             reasons = "; ".join(f"{v.name}: {v.state}, {v.reason}" for v in waiting) or "no model"
             return response(503, "not_ready", reasons)
-        return jsonify(status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in versions])
+        return jsonify(
+            status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in versions]
+        )
 
 
-class Version(Resource):  # type: ignore[misc]
+class Version(Resource):
     """GET /version. What runs here."""
 
     def __init__(self, store: Store) -> None:

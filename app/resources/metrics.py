@@ -8,7 +8,7 @@ from flask_restful import Resource
 from ..telemetry import metrics
 
 
-class Metrics(Resource):  # type: ignore[misc]
+class Metrics(Resource):
     """GET /metrics. The counts of all workers together, in Prometheus' text format."""
 
     def get(self) -> Response:

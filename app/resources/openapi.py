@@ -18,7 +18,7 @@ from .predict import DEFAULT_TOP
 _JSON = "application/json"
 
 
-class OpenApi(Resource):  # type: ignore[misc]
+class OpenApi(Resource):
     """GET /openapi.json."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -61,9 +61,7 @@ def document(labels: tuple[str, ...], settings: Settings) -> dict[str, Any]:
 
 def _predict(labels: tuple[str, ...], settings: Settings) -> dict[str, Any]:
     picture = {"type": "string", "contentMediaType": "application/octet-stream"}
-    either = {
-        "oneOf": [picture, {"type": "array", "items": picture, "minItems": 1, "maxItems": settings.max_images}]
-    }
+    either = {"oneOf": [picture, {"type": "array", "items": picture, "minItems": 1, "maxItems": settings.max_images}]}
     instances = {
         "type": "array",
         "minItems": 1,
@@ -142,15 +140,12 @@ def _predict(labels: tuple[str, ...], settings: Settings) -> dict[str, Any]:
 
 def _prediction_schema(labels: tuple[str, ...]) -> dict[str, Any]:
     label: dict[str, Any] = {"type": "string"} | ({"enum": list(labels)} if labels else {})
-    pair = {
-        "type": "object",
-        "required": ["label", "score"],
-        "properties": {"label": label, "score": {"type": "number", "minimum": 0, "maximum": 1}},
-    }
+    both = {"label": label, "score": {"type": "number", "minimum": 0, "maximum": 1}}
+    pair = {"type": "object", "required": ["label", "score"], "properties": both}
     return {
         "type": "object",
         "required": ["label", "score", "top"],
-        "properties": {**pair["properties"], "top": {"type": "array", "minItems": 1, "items": pair}},
+        "properties": {**both, "top": {"type": "array", "minItems": 1, "items": pair}},
     }
 
 

@@ -19,7 +19,7 @@ from ..telemetry import metrics
 DEFAULT_TOP = 5
 
 
-class Predict(Resource):  # type: ignore[misc]
+class Predict(Resource):
     """POST /predict[?top=N]
 
     Body: one or more pictures as multipart/form-data (field `image` or `file`), one as a raw body, or JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import warnings
 
 import orjson
 from flask import g, has_request_context
@@ -32,6 +33,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure(level: str) -> None:
     """Send our log lines to standard error; calling it again changes the level alone."""
+    # Pillow warns of every oddity in a file; hostile pictures would fill the log. What matters raises.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     logger.setLevel(level.upper())
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -13,8 +13,15 @@ import time
 
 import prometheus_client.values
 from flask import Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client import multiprocess
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 from model.store import State, Version
 
@@ -30,12 +37,13 @@ if SHARED:
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
-REQUESTS = Counter(
-    "kiln_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY
-)
+REQUESTS = Counter("kiln_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
 REQUEST_SECONDS = Histogram(
-    "kiln_request_seconds", "Time from the first line of the request to the answer.", ["route"],
-    buckets=_SECONDS, registry=REGISTRY,
+    "kiln_request_seconds",
+    "Time from the first line of the request to the answer.",
+    ["route"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
 )
 ERRORS = Counter("kiln_errors", "Requests refused or failed, by error code.", ["code"], registry=REGISTRY)
 IMAGES = Counter("kiln_images", "Pictures answered.", registry=REGISTRY)
@@ -46,8 +54,11 @@ INFER_SECONDS = Histogram(
     "kiln_infer_seconds", "Time in the engine for the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
 )
 READY = Gauge(
-    "kiln_model_ready", "Workers in which this version is AVAILABLE.", ["model", "version"],
-    multiprocess_mode="livesum", registry=REGISTRY,
+    "kiln_model_ready",
+    "Workers in which this version is AVAILABLE.",
+    ["model", "version"],
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
 )
 INFO = Gauge("kiln_info", "The release that runs.", ["version"], multiprocess_mode="max", registry=REGISTRY)
 

@@ -6,31 +6,12 @@ the training photos were squashed before we got them, so the crop's aspect is dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
+from .schedule import Strength
+
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-@dataclass(frozen=True)
-class Strength:
-    """How far a view may stray from the photo.
-
-    min_area: smallest crop, as a share of the photo's area.
-    aspect: the crop's aspect relative to the photo's is drawn log-uniformly from 1/aspect to aspect.
-    colour: brightness, contrast and saturation factors are drawn from 1-colour to 1+colour.
-    degrees: largest rotation.
-    erase, soften: probability of hiding a rectangle, of losing detail.
-    """
-
-    min_area: float = 0.35
-    aspect: float = 1.5
-    colour: float = 0.35
-    degrees: float = 12.0
-    erase: float = 0.25
-    soften: float = 0.12
 
 
 def random_view(picture: np.ndarray, side: int, how: Strength, rng: np.random.Generator) -> np.ndarray:

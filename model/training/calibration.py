@@ -44,5 +44,7 @@ def cross_fitted_error(logits: np.ndarray, truth: np.ndarray) -> float:
     halves = np.arange(len(truth)) % 2
     scores = np.empty_like(logits)
     for half in (0, 1):
-        scores[halves == half] = softmax(logits[halves == half] / fit_temperature(logits[halves != half], truth[halves != half]))
+        scores[halves == half] = softmax(
+            logits[halves == half] / fit_temperature(logits[halves != half], truth[halves != half])
+        )
     return expected_error(scores, truth)

@@ -21,7 +21,7 @@ Row = dict[str, str]
 
 def manifest(photos: Path) -> list[Row]:
     """The rows of manifest.csv."""
-    with open(photos / "manifest.csv", newline="") as file:
+    with (photos / "manifest.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -95,6 +95,9 @@ def text(report: dict[str, Any], rows: list[Row], bundle: Bundle) -> str:
     counts = Counter((row["split"], row["label"]) for row in rows)
     low, high = report["interval"]
     (cat_cat, cat_dog), (dog_cat, dog_dog) = report["confusion"]
+    error, fitted_error = report["expected_calibration_error"], report["cross_fitted_calibration_error"]
+    agreement, difference = report["engine_label_agreement"], report["largest_engine_difference"]
+    built = bundle.built
     origins = "\n".join(f"| {origin} | {share:.1%} |" for origin, share in sorted(report["by_origin"].items()))
     return f"""# Model card: {bundle.name} {bundle.version}
 
@@ -121,11 +124,11 @@ temperature and when to stop looking; no weight was fitted to them.
 | | |
 |---|---|
 | accuracy | **{report["accuracy"]:.2%}** (95 % interval {low:.2%} to {high:.2%}) |
-| expected calibration error, 15 bins | {report["expected_calibration_error"]:.4f} ({report["cross_fitted_calibration_error"]:.4f} cross-fitted) |
+| expected calibration error, 15 bins | {error:.4f} ({fitted_error:.4f} cross-fitted) |
 | log loss | {report["log_loss"]:.4f} |
 | compiled file | {report["compiled_bytes"] / 1e6:.2f} MB, {report["parameters"]:,} parameters |
 | one picture in the engine, one core | {report["milliseconds"]:.2f} ms (median, on the machine that built it) |
-| Keras against the compiled engine | same label on {report["engine_label_agreement"]:.2%}, scores within {report["largest_engine_difference"]:.1e} |
+| Keras against the compiled engine | same label on {agreement:.2%}, scores within {difference:.1e} |
 
 | truth | said cat | said dog |
 |---|---|---|
@@ -146,6 +149,6 @@ temperature and when to stop looking; no weight was fitted to them.
 - Anything that is neither cat nor dog gets one of the two labels, at times with a high score.
 
 ## How it was made
-{bundle.built["photos"]}. Keras {bundle.built["keras"]}, temperature {bundle.built["temperature"]}, built {bundle.built["at"]}.
+{built["photos"]}. Keras {built["keras"]}, temperature {built["temperature"]}, built {built["at"]}.
 The network and the schedule are in `model/training/network.py` and `schedule.py`.
 """

@@ -27,7 +27,13 @@ def draw(history: Path, picture: Path) -> None:
     for index, row in enumerate(rows):
         if index + 1 == len(rows) or rows[index + 1]["side"] != row["side"]:
             right.axvspan(start + 0.5, row["epoch"] + 0.5, alpha=0.08, color=f"C{row['side'] % 7}")
-            right.text((start + row["epoch"] + 1) / 2, 0.02, f"{row['side']} px", ha="center", transform=right.get_xaxis_transform())
+            right.text(
+                (start + row["epoch"] + 1) / 2,
+                0.02,
+                f"{row['side']} px",
+                ha="center",
+                transform=right.get_xaxis_transform(),
+            )
             start = row["epoch"]
     for axes in (left, right):
         axes.grid(alpha=0.3)

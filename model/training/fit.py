@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "torch"  # before the first import of keras
@@ -29,7 +28,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def fit(train: Photos, val: Photos, plan: Plan, run: Path, seed: int = 1) -> None:
-    """Train by `plan` and leave in `run`: checkpoint.pt, history.jsonl and average.weights.h5.
+    """Train by `plan` and leave in `run`: checkpoint.pt, history.jsonl and average.npz.
 
     A run that was stopped goes on after its last whole epoch.
     """
@@ -49,19 +48,18 @@ def fit(train: Photos, val: Photos, plan: Plan, run: Path, seed: int = 1) -> Non
         if epoch % 2 == 1 or epoch + 1 == plan.epochs:
             with _borrowed(model, average):
                 row |= evaluate(model, val, max(stage.side, 96))
-                model.save_weights(run / "average.weights.h5")
+            np.savez(run / "average.npz", **{f"w{index}": mean.cpu().numpy() for index, mean in enumerate(average)})
         _save(run, model, average, optimizer, epoch + 1)
-        with open(run / "history.jsonl", "a") as file:
+        with (run / "history.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
-    (run / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
 
 
 def _optimizer(model: keras.Model, plan: Plan) -> torch.optim.Optimizer:
     kernels = [v.value for v in model.trainable_variables if v.value.ndim > 1]
     others = [v.value for v in model.trainable_variables if v.value.ndim <= 1]
     groups = [{"params": kernels, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, plan.lr, momentum=plan.momentum, nesterov=True)
+    return torch.optim.SGD(groups, plan.lr_at(0), momentum=plan.momentum, nesterov=True)
 
 
 def _one_epoch(model, average, optimizer, train: Photos, plan: Plan, stage: Stage, epoch: int, seed: int) -> float:
@@ -110,7 +108,13 @@ def _batches(train: Photos, batch: int, stage: Stage, rng) -> Iterator[tuple[np.
 def _prefetched(batches: Iterator) -> Iterator:
     """The same batches, made by a thread a few steps ahead (OpenCV works outside Python's lock)."""
     ready: queue.Queue = queue.Queue(maxsize=4)
-    threading.Thread(target=lambda: [ready.put(b) for b in batches] + [ready.put(None)], daemon=True).start()
+
+    def make() -> None:
+        for batch in batches:
+            ready.put(batch)
+        ready.put(None)
+
+    threading.Thread(target=make, daemon=True).start()
     return iter(ready.get, None)
 
 
@@ -157,7 +161,7 @@ def _save(run: Path, model, average, optimizer, epoch: int) -> None:
         "optimizer": optimizer.state_dict(),
     }
     torch.save(state, run / "checkpoint.tmp")
-    os.replace(run / "checkpoint.tmp", run / "checkpoint.pt")
+    (run / "checkpoint.tmp").replace(run / "checkpoint.pt")
 
 
 def _resume(run: Path, model, average, optimizer) -> int:

@@ -35,7 +35,7 @@ def read_split(folder: Path, split: str) -> Photos:
 
     Raises FileNotFoundError when the folder has no manifest.csv or lacks a photo it names.
     """
-    with open(folder / "manifest.csv", newline="") as file:
+    with (folder / "manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
     with ThreadPoolExecutor() as pool:
         images = list(pool.map(lambda row: _decode(folder / row["path"]), rows))

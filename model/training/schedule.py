@@ -5,7 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .augment import Strength
+
+@dataclass(frozen=True)
+class Strength:
+    """How far a view may stray from the photo.
+
+    min_area: smallest crop, as a share of the photo's area.
+    aspect: the crop's aspect relative to the photo's is drawn log-uniformly from 1/aspect to aspect.
+    colour: brightness, contrast and saturation factors are drawn from 1-colour to 1+colour.
+    degrees: largest rotation.
+    erase, soften: probability of hiding a rectangle, of losing detail.
+    """
+
+    min_area: float = 0.35
+    aspect: float = 1.5
+    colour: float = 0.35
+    degrees: float = 12.0
+    erase: float = 0.25
+    soften: float = 0.12
 
 
 @dataclass(frozen=True)
@@ -19,13 +36,35 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A whole run. lr is per step at `batch` photos; it rises over `warmup` epochs, then falls to zero."""
+class Cycle:
+    """Stages under one rise and fall of the learning rate: `warmup` epochs up to `lr`, half a cosine down to zero."""
 
+    lr: float
+    warmup: float
     stages: tuple[Stage, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all its stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate at a fractional epoch of the cycle."""
+        if epoch < self.warmup:
+            return self.lr * (epoch + 0.05) / (self.warmup + 0.05)
+        done = (epoch - self.warmup) / (self.epochs - self.warmup)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole run: cycles one after the other (warm restarts: Loshchilov and Hutter 2017, arXiv:1608.03983).
+
+    batch: photos a step. smoothing: label smoothing. average: decay of the running average of the weights a step.
+    """
+
+    cycles: tuple[Cycle, ...]
     batch: int = 128
-    lr: float = 0.2
-    warmup: float = 3.0
     momentum: float = 0.9
     weight_decay: float = 5e-4
     smoothing: float = 0.05
@@ -33,32 +72,45 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        return sum(stage.epochs for stage in self.stages)
+        """Epochs of all cycles."""
+        return sum(cycle.epochs for cycle in self.cycles)
+
+    def _cycle(self, epoch: float) -> tuple[Cycle, float]:
+        for cycle in self.cycles:
+            if epoch < cycle.epochs:
+                return cycle, epoch
+            epoch -= cycle.epochs
+        return self.cycles[-1], float(self.cycles[-1].epochs)
 
     def stage(self, epoch: int) -> Stage:
         """The stage that epoch number `epoch` (from 0) belongs to."""
-        for stage in self.stages:
-            if epoch < stage.epochs:
+        cycle, left = self._cycle(epoch)
+        for stage in cycle.stages:
+            if left < stage.epochs:
                 return stage
-            epoch -= stage.epochs
-        return self.stages[-1]
+            left -= stage.epochs
+        return cycle.stages[-1]
 
     def lr_at(self, epoch: float) -> float:
-        """Learning rate at a fractional epoch: linear warm-up, then half a cosine."""
-        if epoch < self.warmup:
-            return self.lr * (epoch + 0.05) / (self.warmup + 0.05)
-        done = (epoch - self.warmup) / (self.epochs - self.warmup)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        """Learning rate at a fractional epoch of the run."""
+        cycle, left = self._cycle(epoch)
+        return cycle.lr_at(left)
 
 
 _FULL = Strength()
 _LATE = Strength(min_area=0.5, aspect=1.4, colour=0.25, degrees=8, erase=0.1, soften=0.1)
 
 SHIPPED = Plan(
-    stages=(
-        Stage(30, 80, _FULL, mixup=0.3),
-        Stage(34, 96, _FULL, mixup=0.3),
-        Stage(30, 112, _FULL, mixup=0.3),
-        Stage(6, 112, _LATE, mixup=0.0),
+    cycles=(
+        Cycle(
+            lr=0.2,
+            warmup=3,
+            stages=(
+                Stage(30, 80, _FULL, mixup=0.3),
+                Stage(34, 96, _FULL, mixup=0.3),
+                Stage(30, 112, _FULL, mixup=0.3),
+                Stage(6, 112, _LATE, mixup=0.0),
+            ),
+        ),
     )
 )

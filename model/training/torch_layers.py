@@ -16,6 +16,7 @@ class FusedConv2D(layers.Conv2D):
     """Conv2D without bias, "same" padding, NHWC, kernel 3x3."""
 
     def call(self, x):
+        """float (n, height, width, channels) -> the same rank."""
         stride = self.strides[0]
         x = x.permute(0, 3, 1, 2)
         padding = 1
@@ -29,6 +30,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """Batch normalisation over the last axis with running averages."""
 
     def call(self, x, training=None, mask=None):
+        """float (n, height, width, channels) -> the same shape; updates the averages while training."""
         y = F.batch_norm(
             x.permute(0, 3, 1, 2),
             self.moving_mean.value,

@@ -1,0 +1,20 @@
+"""The application in this process, asked through Flask's test client."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def app() -> Flask:
+    return create_app(Settings(load_wait=60, max_body_bytes=1_000_000, max_images=4))
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

@@ -1,0 +1,188 @@
+"""POST /predict as parse, call, render: every way to post, and every way to get it wrong that needs no socket."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+
+pytestmark = pytest.mark.http
+
+PHOTO = (Path(__file__).parents[1] / "data" / "cat.jpg").read_bytes()
+
+
+def b64(data: bytes = PHOTO) -> str:
+    return base64.b64encode(data).decode()
+
+
+def form(*files: tuple[str, bytes]) -> dict[str, Any]:
+    data: dict[str, list[Any]] = {}
+    for name, content in files:
+        data.setdefault(name, []).append((io.BytesIO(content), "photo.jpg"))
+    return {"data": data, "content_type": "multipart/form-data"}
+
+
+def instances(*texts: Any) -> dict[str, Any]:
+    return {"json": {"instances": [{"b64": text} for text in texts]}}
+
+
+def raw(kind: str | None) -> dict[str, Any]:
+    return {"data": PHOTO, "content_type": kind}
+
+
+@pytest.fixture
+def expected(client: FlaskClient) -> Any:
+    return client.post("/predict", **raw("image/jpeg")).json["predictions"][0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        form(("image", PHOTO)),
+        form(("file", PHOTO)),
+        form(("other", b"x"), ("image", PHOTO)),
+        raw("image/jpeg"),
+        raw("image/png"),  # the format is told by content
+        raw("application/octet-stream"),
+        raw(None),
+        instances(b64()),
+        instances(b64().rstrip("=")),
+        instances(base64.urlsafe_b64encode(PHOTO).decode()),
+        instances(base64.encodebytes(PHOTO).decode()),
+        instances("data:image/jpeg;base64," + b64()),
+        instances("data:;base64," + b64()),
+    ],
+)
+def test_every_way_to_post_gets_the_same_answer(client: FlaskClient, request_: dict[str, Any], expected: Any) -> None:
+    answer = client.post("/predict", **request_)
+    assert answer.status_code == 200, answer.text
+    assert answer.content_type == "application/json"
+    assert set(answer.json) == {"model", "predictions", "request_id"}
+    assert answer.json["model"] == {"name": "catdog", "version": "1"}
+    assert answer.json["predictions"] == [expected]
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_a_prediction_has_the_promised_form(expected: Any) -> None:
+    assert set(expected) == {"label", "score", "top"}
+    assert {"label": expected["label"], "score": expected["score"]} == expected["top"][0]
+    assert sorted(one["label"] for one in expected["top"]) == ["cat", "dog"]
+    assert expected["top"][0]["score"] >= expected["top"][1]["score"]
+    assert sum(one["score"] for one in expected["top"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_several_are_answered_in_order(client: FlaskClient, expected: Any) -> None:
+    other = io.BytesIO()
+    Image.new("RGB", (40, 40), "navy").save(other, "PNG")
+    alone = client.post("/predict", data=other.getvalue(), content_type="image/png").json["predictions"][0]
+    assert alone != expected
+    for request_ in (
+        form(("image", PHOTO), ("image", other.getvalue()), ("image", PHOTO)),
+        instances(b64(), b64(other.getvalue()), b64()),
+    ):
+        assert client.post("/predict", **request_).json["predictions"] == [expected, alone, expected]
+
+
+@pytest.mark.parametrize(("top", "count"), [("1", 1), ("2", 2), (None, 2), ("01", 1)])
+def test_top_says_how_many_labels(client: FlaskClient, top: str | None, count: int) -> None:
+    answer = client.post("/predict", query_string={"top": top} if top else {}, **raw("image/jpeg"))
+    assert len(answer.json["predictions"][0]["top"]) == count
+
+
+@pytest.mark.parametrize("top", ["0", "-1", "x", "", "3", "1.5", "1e0", "٣", " 1", "9" * 5000, "+1", "0x1"])
+def test_a_wrong_top_is_refused(client: FlaskClient, top: str) -> None:
+    answer = client.post("/predict", query_string={"top": top}, **raw("image/jpeg"))
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == "bad_top"
+    assert "1 to 2" in answer.json["error"]["message"]
+
+
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
+    "nothing": ({}, 400, "no_image"),
+    "nothing, with a type": ({"data": b"", "content_type": "image/jpeg"}, 400, "no_image"),
+    "empty file": (form(("image", b"")), 400, "empty_image"),
+    "empty json": ({"data": b"", "content_type": "application/json"}, 400, "broken_json"),
+    "no instances": ({"json": {"instances": []}}, 400, "no_image"),
+    "other keys": ({"json": {"images": []}}, 400, "bad_instances"),
+    "a json list": ({"json": [1]}, 400, "bad_instances"),
+    "instances of numbers": ({"json": {"instances": [1, None, {"x": "y"}]}}, 400, "bad_instances"),
+    "a number as base64": (instances(5), 400, "bad_instances"),
+    "empty base64": (instances(""), 400, "bad_instances"),
+    "broken json": ({"data": b'{"instances": [', "content_type": "application/json"}, 400, "broken_json"),
+    "not utf-8": ({"data": b'{"instances": ["\xff"]}', "content_type": "application/json"}, 400, "broken_json"),
+    "deep json": ({"data": b"[" * 100_000, "content_type": "application/json"}, 400, "broken_json"),
+    "broken base64": (instances(b64(), "%%%%"), 400, "bad_base64"),
+    "base64 with letters of others": (instances("größe"), 400, "bad_base64"),
+    "base64 of impossible length": (instances("AAAAA"), 400, "bad_base64"),
+    "data url without base64": (instances("data:image/png,abc"), 400, "bad_instances"),
+    "base64 of text": (instances(b64(b"hello")), 400, "not_an_image"),
+    "text": ({"data": b"hello", "content_type": "image/jpeg"}, 400, "not_an_image"),
+    "svg": ({"data": b"<svg xmlns='x'></svg>", "content_type": "image/svg+xml"}, 415, "unsupported_image_format"),
+    "heic": ({"data": b"\0\0\0\x18ftypheic" + bytes(9), "content_type": "image/heic"}, 415, "unsupported_image_format"),
+    "media type": ({"data": PHOTO, "content_type": "text/plain"}, 415, "unsupported_media_type"),
+    "curl -d": ({"data": {"image": "x"}}, 415, "unsupported_media_type"),
+    "too many": (form(*[("image", PHOTO)] * 5), 400, "too_many_images"),
+    "too many json": (instances(*["AAAA"] * 5), 400, "too_many_images"),
+    "too large": ({"data": b"x" * 1_000_001, "content_type": "image/jpeg"}, 413, "body_too_large"),
+    "text in the field": ({"data": {"image": "photo.jpg"}, "content_type": "multipart/form-data"}, 400, "no_image"),
+    "another field": (form(("picture", PHOTO)), 400, "no_image"),
+    "no boundary": ({"data": b"--x\r\n", "content_type": "multipart/form-data"}, 400, "broken_form"),
+    "cut form": (
+        {"data": b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+         "content_type": "multipart/form-data; boundary=x"}, 400, "broken_form"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_requests_get_a_stable_code(client: FlaskClient, name: str) -> None:
+    request_, status, code = BAD[name]
+    answer = client.post("/predict", **request_)
+    assert (answer.status_code, answer.json["error"]["code"]) == (status, code), answer.text
+    assert len(answer.json["error"]["message"]) > 15
+
+
+def test_every_bad_instance_is_named(client: FlaskClient) -> None:
+    answer = client.post("/predict", json={"instances": [{"b64": "%"}, {"b64": b64()}, 7]})
+    assert "instances[0]" in answer.json["error"]["message"]
+    assert "instances[2]" in answer.json["error"]["message"]
+
+
+def test_bytes_at_the_limit_pass_and_one_more_does_not(client: FlaskClient) -> None:
+    padded = PHOTO + bytes(1_000_000 - len(PHOTO))  # a JPEG ends at its end marker, whatever follows
+    assert client.post("/predict", data=padded, content_type="image/jpeg").status_code == 200
+    assert client.post("/predict", data=padded + b"\0", content_type="image/jpeg").status_code == 413
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    body=st.binary(max_size=300),
+    kind=st.sampled_from(["image/jpeg", "application/json", "multipart/form-data; boundary=x"]),
+)
+def test_any_bytes_are_refused_without_a_500(client: FlaskClient, body: bytes, kind: str) -> None:
+    answer = client.post("/predict", data=body, content_type=kind)
+    assert answer.status_code in (400, 415), answer.text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["instances", "b64", "x"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(value=json_values)
+def test_any_json_is_refused_without_a_500(client: FlaskClient, value: Any) -> None:
+    answer = client.post("/predict", data=json.dumps(value), content_type="application/json")
+    assert answer.status_code == 400, answer.text

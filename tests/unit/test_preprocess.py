@@ -1,0 +1,259 @@
+"""Picture bytes -> tensor: every format and colour mode, orientation, and hostile input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from model import errors
+from model.preprocess import Limits, Preprocessing, decode, to_tensor
+
+pytestmark = pytest.mark.unit
+
+LIMITS = Limits()
+HOW = Preprocessing(height=32, width=32)
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def scene(width: int = 96, height: int = 64) -> Image.Image:
+    """Four soft quarters of different colours, so that a turn or a swapped channel shows."""
+    small = Image.new("RGB", (2, 2))
+    for spot, colour in {(0, 0): "red", (1, 0): "lime", (0, 1): "blue", (1, 1): "white"}.items():
+        small.putpixel(spot, Image.new("RGB", (1, 1), colour).getpixel((0, 0)))
+    return small.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def difference(data: bytes, expected: Image.Image) -> float:
+    """Mean difference in grey levels (0..255) of what is decoded from what was meant."""
+    answer = to_tensor(data, HOW, LIMITS)
+    assert answer.shape == (32, 32, 3)
+    assert answer.dtype == np.float32
+    meant = np.asarray(expected.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR), np.float32)
+    return float(np.abs((answer + 1) * 127.5 - meant).mean())
+
+
+FORMATS = {
+    "jpeg": ("JPEG", {"quality": 90}),
+    "progressive jpeg": ("JPEG", {"quality": 90, "progressive": True}),
+    "jpeg 4:4:4": ("JPEG", {"quality": 90, "subsampling": 0}),
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"quality": 90}),
+    "lossless webp": ("WEBP", {"lossless": True}),
+    "bmp": ("BMP", {}),
+    "tiff": ("TIFF", {}),
+    "lzw tiff": ("TIFF", {"compression": "tiff_lzw"}),
+    "deflate tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "jpeg tiff": ("TIFF", {"compression": "jpeg", "quality": 90}),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_shows_the_same_picture(name: str) -> None:
+    kind, options = FORMATS[name]
+    assert difference(encoded(scene(), kind, **options), scene()) < 4
+
+
+def test_gif_shows_its_first_frame() -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    assert difference(data, frames[0]) < 3
+
+
+def test_animated_webp_shows_its_first_frame() -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    assert difference(data, frames[0]) < 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "JPEG"), ("L", "PNG"), ("1", "PNG"), ("P", "PNG"), ("P", "GIF"), ("CMYK", "JPEG"), ("CMYK", "TIFF"),
+     ("L", "TIFF"), ("YCbCr", "TIFF"), ("P", "BMP"), ("1", "TIFF"), ("LAB", "TIFF")],
+)  # fmt: skip
+def test_every_colour_mode(mode: str, kind: str) -> None:
+    if mode == "LAB":
+        picture = Image.merge("LAB", [Image.new("L", (40, 40), value) for value in (255, 128, 128)])
+        meant = Image.new("RGB", (40, 40), "white")
+        with contextlib.suppress(errors.PictureError):  # refused clearly where there is no conversion: as good
+            assert difference(encoded(picture, kind), meant) < 60
+        return
+    picture = scene().convert(mode)
+    assert difference(encoded(picture, kind), picture) < 8
+
+
+def test_sixteen_bits_of_grey() -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64)
+    meant = Image.fromarray((ramp / 256).astype(np.uint8))
+    picture = Image.fromarray(ramp.astype(np.uint16))
+    assert difference(encoded(picture, "PNG"), meant) < 2
+    assert difference(encoded(picture, "TIFF"), meant) < 2
+
+
+def test_sixteen_bits_of_colour() -> None:
+    """Pillow cannot write one, so the PNG is put together here: 8x8, all orange."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    row = b"\0" + b"\xff\xff\x80\x00\x00\x00" * 8
+    head = (8).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row * 8)) + chunk(b"IEND", b"")
+    assert difference(data, Image.new("RGB", (8, 8), (255, 128, 0))) < 2
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1.0, np.float32), (255.0, np.float32), (65535, np.int32)])
+def test_tiffs_of_numbers(scale: float, kind: type) -> None:
+    ramp = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+    picture = Image.fromarray((ramp * scale).astype(kind))
+    assert difference(encoded(picture, "TIFF"), Image.fromarray((ramp * 255).astype(np.uint8))) < 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_transparent_parts_show_white(kind: str) -> None:
+    picture = scene().convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    white = Image.new("RGBA", picture.size, "white")
+    options = {"lossless": True} if kind == "WEBP" else {}
+    assert difference(encoded(picture, kind, **options), Image.alpha_composite(white, picture)) < 3
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    assert difference(encoded(clear, kind, **options), Image.new("RGB", (20, 20), "white")) < 1
+
+
+def test_transparent_palettes_and_grey_with_alpha() -> None:
+    palette = Image.new("P", (20, 20), 1)
+    palette.putpalette([255, 0, 0, 0, 255, 0])
+    white, green = Image.new("RGB", (20, 20), "white"), Image.new("RGB", (20, 20), "lime")
+    assert difference(encoded(palette, "PNG", transparency=1), white) < 1
+    assert difference(encoded(palette, "PNG", transparency=0), green) < 1
+    assert difference(encoded(palette, "GIF", transparency=1), white) < 1
+    assert difference(encoded(Image.new("LA", (20, 20), (0, 0)), "PNG"), white) < 1
+    assert difference(encoded(Image.new("RGB", (20, 20), "lime"), "PNG", transparency=(0, 255, 0)), white) < 1
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,  # stored turned left, shown turned right
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_orientation_is_obeyed(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, Any] = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
+    stored = scene(600, 400).transpose(TURNS[orientation])
+    if kind == "TIFF":
+        options["tiffinfo"] = {0x0112: orientation}
+    data = encoded(stored, kind, **options, **({} if kind == "TIFF" else {"exif": exif}))
+    assert difference(data, scene(600, 400)) < 3
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_a_senseless_orientation_is_ignored(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert difference(encoded(scene(), "JPEG", quality=95, exif=exif), scene()) < 3
+
+
+def test_broken_exif_is_ignored() -> None:
+    assert difference(encoded(scene(), "JPEG", quality=95, exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), scene()) < 3
+
+
+def test_a_large_jpeg_is_not_decoded_in_full() -> None:
+    data = encoded(scene(1600, 1200), "JPEG")
+    assert decode(data, (100, 100), LIMITS).size == (200, 150)
+    assert difference(data, scene(1600, 1200)) < 4
+
+
+def test_crop_keeps_the_aspect() -> None:
+    wide = Image.new("RGB", (300, 100), "red")
+    wide.paste("blue", (100, 0, 200, 100))
+    tensor = to_tensor(encoded(wide, "PNG"), Preprocessing(32, 32, fit="crop"), LIMITS)
+    assert tensor[..., 2].min() > 0.7
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("0..255", 0, 255), ("0..1", 0, 1), ("-1..1", -1, 1)])
+def test_ranges(name: str, low: float, high: float) -> None:
+    picture = Image.new("RGB", (10, 10), "black")
+    picture.paste("white", (5, 0, 10, 10))
+    tensor = to_tensor(encoded(picture, "PNG"), Preprocessing(10, 10, range=name), LIMITS)
+    assert (tensor.min(), tensor.max()) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_colour_order() -> None:
+    data = encoded(Image.new("RGB", (10, 10), "red"), "PNG")
+    assert to_tensor(data, Preprocessing(10, 10, colour="bgr"), LIMITS)[0, 0].tolist() == [-1, -1, 1]
+
+
+def refused(data: bytes, limits: Limits = LIMITS) -> type[errors.PictureError]:
+    with pytest.raises(errors.PictureError) as caught:
+        to_tensor(data, HOW, limits)
+    assert len(caught.value.message) > 20
+    return caught.type
+
+
+def test_what_is_no_picture() -> None:
+    assert refused(b"") is errors.EmptyPicture
+    assert refused(b"hello") is errors.NotAPicture
+    assert refused(bytes(1000)) is errors.NotAPicture
+    assert refused(b"%PDF-1.7") is errors.NotAPicture
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"<svg xmlns='x'/>" + b"<svg>", b"<?xml version='1.0'?><svg/>", b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif",
+     b"\0\0\0\x0cjP  \r\n", b"8BPS\0\1"],
+)  # fmt: skip
+def test_pictures_of_other_formats_are_named(data: bytes) -> None:
+    assert refused(data) is errors.UnsupportedPicture
+
+
+def test_sizes() -> None:
+    assert refused(encoded(Image.new("RGB", (1, 1)), "PNG")) is errors.PictureTooSmall
+    assert refused(encoded(Image.new("RGB", (1, 1)), "JPEG")) is errors.PictureTooSmall
+    assert refused(encoded(Image.new("RGB", (1000, 2)), "PNG")) is errors.PictureTooSmall
+    assert refused(encoded(scene(), "PNG"), Limits(max_pixels=96 * 64 - 1)) is errors.PictureTooLarge
+    assert to_tensor(encoded(scene(), "PNG"), HOW, Limits(max_pixels=96 * 64)).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_file_cut_anywhere_is_broken_or_whole(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
+    data = encoded(noise, kind)
+    for end in range(1, len(data), 7):
+        try:
+            to_tensor(data[:end], HOW, LIMITS)
+        except errors.PictureError:
+            continue
+        assert end > len(data) * 0.9, f"{kind} cut at {end} of {len(data)} passed as whole"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@hypothesis_settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_a_damaged_file_is_a_picture_error_or_a_picture(kind: str, flips: list[tuple[int, int]]) -> None:
+    data = bytearray(encoded(scene(48, 48), kind))
+    for position, value in flips:
+        data[position % min(len(data), 400)] = value
+    with contextlib.suppress(errors.PictureError):
+        assert to_tensor(bytes(data), HOW, Limits(max_pixels=1_000_000)).shape == (32, 32, 3)

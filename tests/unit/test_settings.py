@@ -1,0 +1,62 @@
+"""The table of settings: defaults, parsing, every problem at once, and the README in step with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import settings
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_defaults_hold_without_any_variable() -> None:
+    config = settings.read({})
+    assert (config.port, config.workers, config.model, config.engine) == (8000, 2, "catdog", "")
+    assert config.store == ROOT / "model" / "store"
+
+
+def test_variables_override_defaults() -> None:
+    config = settings.read({"KILN_PORT": "9", "KILN_MAX_PIXELS": "1_000", "KILN_ACCESS_LOG": "yes", "PATH": "/bin"})
+    assert (config.port, config.max_pixels, config.access_log) == (9, 1000, True)
+
+
+def test_false_is_false() -> None:
+    assert settings.read({"KILN_ACCESS_LOG": "false"}).access_log is False
+
+
+def test_every_problem_is_named_at_once() -> None:
+    wrong = {"KILN_PORT": "70000", "KILN_ENGINE": "abacus", "KILN_ACCESS_LOG": "maybe", "KILN_WROKERS": "3"}
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.read(wrong)
+    for part in ("KILN_PORT='70000'", "0 to 65535", "litert, keras", "true or false", "KILN_WROKERS is not a setting"):
+        assert part in str(caught.value)
+
+
+@given(
+    st.dictionaries(st.sampled_from([settings.variable(f) for f in fields(settings.Settings)]), st.text(max_size=12))
+)
+def test_any_text_is_taken_or_refused_clearly(environment: dict[str, str]) -> None:
+    try:
+        settings.read(environment)
+        message = "Wrong settings: KILN_"
+    except settings.SettingsError as error:
+        message = str(error)
+    assert message.startswith("Wrong settings: KILN_")
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
+    rows = dict(re.findall(r"^\| `(KILN_\w+)` \|\s*`?([^|`]*)`?\s*\|", (ROOT / "README.md").read_text(), re.M))
+    declared = {settings.variable(f): f for f in fields(settings.Settings)}
+    assert set(rows) == set(declared)
+    for name, default in rows.items():
+        value = declared[name].default
+        shown = "model/store" if name == "KILN_STORE" else str(value).lower() if isinstance(value, bool) else str(value)
+        assert default.strip() == shown, name
