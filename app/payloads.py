@@ -151,7 +151,7 @@ def _from_form(request: Request, body: bytes) -> list[bytes]:
     pictures = [file.read() for name, file in files.items(multi=True) if name in FIELDS]
     if pictures and not any(pictures):
         raise RequestError(400, "empty_image", "The file sent is empty (0 bytes). Choose another.")
-    if not pictures and any(form.get(name) for name in FIELDS):
+    if not pictures and any(name in form for name in FIELDS):
         raise RequestError(400, "no_image", "The field holds text, not a file. With curl, write -F image=@photo.jpg")
     if not pictures and (others := sorted(set(files) | set(form))):
         raise RequestError(400, "no_image", f"No field named image or file; there is {', '.join(others)[:200]}.")

@@ -103,11 +103,11 @@ class Checkout:
 
     def run(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         process = self.popen(*arguments, **options)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def wait_for(self, line: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while line not in self.log:
             assert time.monotonic() < deadline, f"never came to: {line}"
             time.sleep(0.02)
@@ -211,7 +211,7 @@ def test_unknown_command(bare, command):
 
 def test_run_becomes_the_server(checkout):
     process = checkout.popen("run", "--name", "two words", "", "*", EXIT="7")
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert out.splitlines() == [
         f"pid={process.pid}",  # the same process, so signals reach the server itself
         f"cwd={checkout.root}",
@@ -370,6 +370,13 @@ def test_the_keras_engine_gets_tensorflow(checkout, arguments):
     assert checkout.log == FULL
 
 
+def test_the_keras_engine_may_be_a_setting(checkout):
+    checkout.run("run", "--engine=litert", KILN_ENGINE="keras")  # an option overrides a setting
+    assert checkout.log == SERVE
+    checkout.run("run", KILN_ENGINE="keras")
+    assert checkout.log == [*SERVE, "pip requirements.txt"]
+
+
 def test_other_engines_do_not(checkout):
     checkout.run("run", "--engine", "litert", "--name", "keras")
     assert checkout.log == SERVE
@@ -393,7 +400,7 @@ def test_an_interrupted_set_up_starts_anew(checkout, when):
     process = checkout.popen("run", PIP="hang")
     checkout.wait_for("pip requirements/serve.txt")
     os.killpg(process.pid, signal.SIGKILL)  # as if the power went: no clean-up of any kind
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     (checkout.folder / "log").unlink()
     assert checkout.run("run").returncode == 0
     assert checkout.log == SERVE
@@ -409,7 +416,7 @@ def test_two_at_once_set_up_once(checkout, lock):
     assert "Another set-up is running" in second.stderr.readline()
     (checkout.folder / "log.go").touch()
     for process in (first, second):
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         assert process.returncode == 0
     assert checkout.log == SERVE
     assert not (checkout.root / ".venv.lock.d").exists()
