@@ -53,7 +53,7 @@ def _load(store: Store, config: settings.Settings) -> None:
             logs.logger.exception("model %s failed to load", config.model)
             version = store.versions()[0]
         metrics.model_state(version)
-        logs.logger.info("model %s version %s is %s %s", version.name, version.version, version.state, version.reason)
+        logs.logger.info("model %s version %s: %s", version.name, version.version, version.reason or version.state)
 
     loader = threading.Thread(target=load, name="load-model", daemon=True)
     loader.start()

@@ -77,7 +77,7 @@ class Settings:
     """The settings of one process."""
 
     host: str = _setting("127.0.0.1", _text, "address to listen on; 0.0.0.0 for every interface")
-    port: int = _setting(8000, _integer(0, 65535), "TCP port to listen on")
+    port: int = _setting(8000, _integer(1, 65535), "TCP port to listen on")
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
     workers: int = _setting(2, _integer(1, 256), "worker processes; one for each core is right")
     threads: int = _setting(4, _integer(1, 64), "connections that one worker answers at a time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
         config = settings.read(environment)
     except settings.SettingsError as wrong:
         sys.exit(f"kiln: {wrong}")
+    if not config.bind and (trouble := _cannot_listen(config.host, config.port)):
+        sys.exit(f"kiln: cannot listen on {config.host} port {config.port}: {trouble}. Choose another with --port.")
     print(_welcome(config), flush=True)
     os.chdir(ROOT)
     command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"]
@@ -44,6 +47,19 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", help=help_text)
     parser.epilog = "Every setting can also be given as an environment variable; README.md lists them."
     return parser
+
+
+def _cannot_listen(host: str, port: int) -> str:
+    """Why gunicorn would fail to listen there, told before it tries for seconds; empty when it would not."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)  # two may bind with SO_REUSEADDR, one listens
+    except OSError as trouble:
+        return trouble.strerror or str(trouble)
+    return ""
 
 
 def _welcome(config: settings.Settings) -> str:
