@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 # Before numpy is imported: its linear algebra would start a thread for each core in the master, and threads do
 # not survive a fork. The engine brings its own thread pool.
@@ -16,22 +17,32 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
 # the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
 if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
-    _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  files in memory, private folder
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="kiln-metrics-", dir=_memory)
+    _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  private folder
+    for _left in Path(_memory).glob("kiln-metrics-*-*"):  # by masters that were killed
+        if not Path("/proc", _left.name.split("-")[2]).exists():
+            shutil.rmtree(_left, ignore_errors=True)  # another user's stays: it cannot be removed
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"kiln-metrics-{os.getpid()}-", dir=_memory)
     os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
 
 # Outside libraries are imported once here and shared by all workers: a worker starts in half the time and costs
 # half the memory. Never an engine (TensorFlow loaded before a fork hangs), and never our own code: workers
 # import that themselves, so that HUP takes new code.
-import flask_restful  # noqa: E402, F401
-import numpy as np  # noqa: E402, F401
-import orjson  # noqa: E402, F401
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin  # noqa: E402, F401
-from PIL import PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: E402, F401
-from prometheus_client import multiprocess  # noqa: E402
+import flask_restful  # noqa: F401
+import numpy as np  # noqa: F401
+import orjson  # noqa: F401
+from PIL import (  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+from prometheus_client import multiprocess
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-from app import settings as _settings  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from app import settings as _settings
 
 _config = _settings.read()
 for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
@@ -42,7 +53,7 @@ bind = [_config.bind or f"{_config.host}:{_config.port}"]
 workers = _config.workers
 # Threads hold connections (keep-alive, slow bodies, health checks while a picture is worked on); one engine a
 # worker does the work.
-worker_class = "gthread"
+worker_class = "deploy.worker.Worker"  # gthread, with bounded waits and JSON errors
 threads = _config.threads
 timeout = _config.timeout
 graceful_timeout = 30

@@ -112,5 +112,13 @@ SHIPPED = Plan(
                 Stage(6, 112, _LATE, mixup=0.0),
             ),
         ),
+        Cycle(
+            lr=0.08,
+            warmup=1,
+            stages=(
+                Stage(23, 128, _FULL, mixup=0.3),
+                Stage(5, 128, _LATE, mixup=0.0),
+            ),
+        ),
     )
 )
