@@ -26,6 +26,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from model.store import Store
 
     from . import routes
+    from .express import Express
     from .telemetry import logs, metrics, request_id
 
     config = config or settings.read()
@@ -40,6 +41,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     request_id.install(app)
     metrics.install(app, access_log=config.access_log)
     routes.install(app)
+    app.wsgi_app = Express(app.wsgi_app, store, config)  # type: ignore[method-assign]
     return app
 
 

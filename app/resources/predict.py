@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import orjson
 from flask import Response, g, request
 from flask_restful import Resource
 
-from model.store import Store
+from model.store import Model, Store
 
 from ..errors import RequestError
 from ..payloads import read_pictures
@@ -38,20 +39,24 @@ class Predict(Resource):
     def post(self) -> Response:
         """Parse, call the model, render."""
         model = self._store.get(self._settings.model)
-        labels = model.bundle.labels
         pictures = read_pictures(request, self._settings)
-        top = _top(len(labels))
-        started = time.perf_counter()
-        batch = model.prepare(pictures)
-        decoded = time.perf_counter()
-        scores = model.engine(batch)
-        metrics.observe_stages(decoded - started, time.perf_counter() - decoded, len(pictures))
-        body = {
-            "model": {"name": model.bundle.name, "version": model.bundle.version},
-            "predictions": [_prediction(row, labels, top) for row in scores],
-            "request_id": g.request_id,
-        }
-        return Response(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE), mimetype="application/json")
+        top = _top(len(model.bundle.labels))
+        return Response(answer(model, pictures, top, g.request_id), mimetype="application/json")
+
+
+def answer(model: Model, pictures: Sequence[bytes], top: int, request_id: str) -> bytes:
+    """Decode, infer, render: the JSON body of a 200. Raises the PictureError of a picture that cannot be used."""
+    started = time.perf_counter()
+    batch = model.prepare(pictures)
+    decoded = time.perf_counter()
+    scores = model.engine(batch)
+    metrics.observe_stages(decoded - started, time.perf_counter() - decoded, len(pictures))
+    body = {
+        "model": {"name": model.bundle.name, "version": model.bundle.version},
+        "predictions": [_prediction(row, model.bundle.labels, top) for row in scores],
+        "request_id": request_id,
+    }
+    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _top(count: int) -> int:

@@ -8,8 +8,11 @@ the slots.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from pathlib import Path
+from typing import Any
 
 import prometheus_client.values
 from flask import Flask, Response, g, request
@@ -30,9 +33,8 @@ from .logs import logger
 
 SHARED = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
 if SHARED:
-    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(
-        lambda: os.environ.get("KILN_WORKER_SLOT", str(os.getpid()))
-    )
+    _SLOT = os.environ.get("KILN_WORKER_SLOT") or str(os.getpid())  # workers import this after the fork
+    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: _SLOT)
 
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -73,18 +75,23 @@ def install(app: Flask, *, access_log: bool) -> None:
 
     @app.after_request
     def finish(answer: Response) -> Response:
-        seconds = time.perf_counter() - g.started
         route = request.url_rule.rule if request.url_rule else "unknown"
-        method = request.method if request.method in _METHODS else "other"  # a label must not grow without bound
-        REQUESTS.labels(route, method, str(answer.status_code)).inc()
-        REQUEST_SECONDS.labels(route).observe(seconds)
-        if access_log:
-            fields = {"method": method, "path": request.path, "status": answer.status_code}
-            logger.info("request", extra={"fields": {**fields, "ms": round(seconds * 1000, 2)}})
+        seconds = time.perf_counter() - g.started
+        record(route, request.method, request.path, answer.status_code, seconds, access_log=access_log)
         return answer
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def record(route: str, method: str, path: str, status: int, seconds: float, *, access_log: bool) -> None:
+    """Count, time and, if asked to, log one answered request."""
+    method = method if method in _METHODS else "other"  # a label must not grow without bound
+    REQUESTS.labels(route, method, str(status)).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+    if access_log:
+        fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1000, 2)}
+        logger.info("request", extra={"fields": fields})
 
 
 def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> None:
@@ -104,10 +111,23 @@ def model_state(version: Version) -> None:
     READY.labels(version.name, version.version).set(version.state is State.AVAILABLE)
 
 
+class _WorkersFiles(multiprocess.MultiProcessCollector):
+    """All workers' files but those that a starting worker has created this moment: reading an empty one fails."""
+
+    def collect(self) -> Any:
+        """Add them up."""
+        files = []
+        for file in Path(self._path).glob("*.db"):
+            with contextlib.suppress(FileNotFoundError):  # a live gauge, gone with its worker
+                if file.stat().st_size:
+                    files.append(str(file))
+        return self.merge(files)  # type: ignore[no-untyped-call]
+
+
 def exposition() -> tuple[bytes, str]:
     """(body, content type) of /metrics: all workers together."""
     registry = REGISTRY
     if SHARED:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        _WorkersFiles(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -11,13 +11,17 @@ HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}", re.ASCII)
 
 
+def chosen(offered: str) -> str:
+    """The id that the client offered, where it is sane; else a new one."""
+    return offered if _SANE.fullmatch(offered) else uuid.uuid4().hex
+
+
 def install(app: Flask) -> None:
     """Give every request its id, on the way in and on the way out."""
 
     @app.before_request
     def take_over() -> None:
-        offered = request.headers.get(HEADER, "")
-        g.request_id = offered if _SANE.fullmatch(offered) else uuid.uuid4().hex
+        g.request_id = chosen(request.headers.get(HEADER, ""))
 
     @app.after_request
     def tell(answer: Response) -> Response:

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--store", type=Path, required=True, help="store to put the bundle in")
     parser.add_argument("--version", default="1")
-    parser.add_argument("--side", type=int, default=112, help="input size of the served model in pixels")
+    parser.add_argument("--side", type=int, default=128, help="input size of the served model in pixels")
     options = parser.parse_args()
     export(options.photos, options.run, options.store, options.version, options.side)
 

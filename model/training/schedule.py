@@ -113,10 +113,10 @@ SHIPPED = Plan(
             ),
         ),
         Cycle(
-            lr=0.08,
+            lr=0.05,
             warmup=1,
             stages=(
-                Stage(23, 128, _FULL, mixup=0.3),
+                Stage(9, 128, _FULL, mixup=0.3),
                 Stage(5, 128, _LATE, mixup=0.0),
             ),
         ),

@@ -1,0 +1,1 @@
+"""Load tests, the peers to compare with, and the benchmark: `./kiln bench`."""

@@ -1,0 +1,119 @@
+"""Start programs for a measurement and end every one of them, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+_GRACE = 10.0  # seconds from SIGTERM to SIGKILL
+
+
+class Failed(RuntimeError):
+    """A program did not do what it was started for."""
+
+
+class Program:
+    """A program in a process group of its own (not a session: a scheduler may share the CPU out by session)."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, *, pipes: bool) -> None:
+        self._command = " ".join(command)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed in stop()
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if pipes else self._log,
+            stderr=self._log,
+            process_group=0,
+            text=True,
+        )
+
+    def check(self) -> None:
+        """Raises Failed, with the end of its log, when it has ended."""
+        if self.process.poll() is not None:
+            self._log.seek(0)
+            log = self._log.read().decode(errors="replace")[-2000:]
+            raise Failed(f"{self._command} ended with {self.process.returncode}:\n{log}")
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all that it started, itself first."""
+        itself = psutil.Process(self.process.pid)
+        return [itself, *itself.children(recursive=True)]
+
+    def cpu_seconds(self) -> list[float]:
+        """Time on a CPU so far, of the process and of each that it started, in the order of `family`."""
+        times = [process.cpu_times() for process in self.family()]
+        return [spent.user + spent.system for spent in times]
+
+    def settle(self, patience: float = 20.0) -> None:
+        """Wait until it has worked off what a load generator left behind."""
+        deadline, before = time.monotonic() + patience, sum(self.cpu_seconds())
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            now = sum(self.cpu_seconds())
+            if now - before <= 0.02:
+                return
+            before = now
+
+    def stop(self) -> None:
+        """End the whole group: asked first, then forced."""
+        try:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE)
+        finally:
+            self._signal(signal.SIGKILL)  # also what outlived its leader
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+            self._log.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], settings: Mapping[str, str], *, folder: Path = ROOT, pipes: bool = False
+) -> Iterator[Program]:
+    """The program for the length of a `with` block. settings: environment variables besides the plain ones."""
+    program = Program(command, {**plain_environment(), **settings}, folder, pipes=pipes)
+    try:
+        yield program
+    finally:
+        program.stop()
+
+
+def plain_environment() -> dict[str, str]:
+    """This process' environment without what would change how a server runs."""
+    changes = ("KILN_", "GUNICORN_", "PROMETHEUS_", "OMP_", "OPENBLAS_", "MALLOC_", "TF_", "KERAS_", "WEB_CONCURRENCY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(changes)}
+
+
+def free_port() -> int:
+    """A TCP port on the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def end_on_sigterm() -> None:
+    """Make SIGTERM unwind this process, as Ctrl+C does, so that every `with` block ends its program."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

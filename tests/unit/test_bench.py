@@ -1,0 +1,166 @@
+"""The benchmark's arithmetic and its reading of wrk. Nothing here is timed, and nothing is started."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from loadtest import bench, figures, report, wrk
+from loadtest.bench import Findings
+from loadtest.figures import Goal, Spread
+from loadtest.rounds import Series
+
+pytestmark = pytest.mark.unit
+
+# Printed by wrk 4.1.0 with post.lua.
+GOOD = """\
+Running 2s test @ http://127.0.0.1:36611/predict
+  1 threads and 16 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    30.92ms   22.74ms 137.75ms   85.39%
+    Req/Sec   587.79    292.71   838.00     68.42%
+  1116 requests in 2.01s, 481.91KB read
+Requests/sec:    554.68
+Transfer/sec:    239.52KB
+RESULT requests=1116 duration_us=2011968 p50_us=20915 p99_us=114192 status=0 connect=0 read=0 write=0 timeout=0
+"""
+REFUSED = """\
+Running 1s test @ http://127.0.0.1:36611/predict?top=99
+  6824 requests in 1.10s, 2.31MB read
+  Non-2xx or 3xx responses: 6824
+Requests/sec:   6203.44
+RESULT requests=6824 duration_us=1100034 p50_us=583 p99_us=3905 status=6824 connect=0 read=0 write=0 timeout=0
+"""
+
+
+def test_a_good_run_of_wrk() -> None:
+    result = wrk.parse(GOOD)
+    assert result.requests == 1116
+    assert result.per_second == pytest.approx(554.68, abs=0.01)  # as wrk itself says above
+    assert (result.p50_ms, result.p99_ms) == (20.915, 114.192)
+    assert result.fault == ""
+
+
+def test_answers_that_are_errors_make_a_run_invalid() -> None:
+    assert wrk.parse(REFUSED).fault == "6824 answers were not 2xx, 0 socket errors"
+
+
+@pytest.mark.parametrize("kind", ["connect", "read", "write", "timeout"])
+def test_socket_errors_of_every_kind_make_a_run_invalid(kind: str) -> None:
+    assert wrk.parse(GOOD.replace(f"{kind}=0", f"{kind}=3")).fault == "0 answers were not 2xx, 3 socket errors"
+
+
+def test_no_answers_make_a_run_invalid() -> None:
+    assert wrk.parse(GOOD.replace("requests=1116", "requests=0")).fault == "no answers"
+
+
+@pytest.mark.parametrize("output", ["", "unable to connect", GOOD.replace(" p99_us=114192", "")])
+def test_wrk_that_printed_something_else(output: str) -> None:
+    with pytest.raises(ValueError, match="wrk printed no"):
+        wrk.parse(output)
+
+
+def test_a_spread_shows_its_median_and_its_ends() -> None:
+    assert Spread((0.9, 0.7, 0.8)).text() == "0.80 (0.70–0.90)"
+    assert Spread((1234.5,)).text(0) == "1,234"
+    assert Spread((1.0, 2.0)).median == 1.5
+
+
+def test_a_ratio_pairs_the_rounds() -> None:
+    # The second round was three times slower for both, which must not show.
+    found = figures.ratio(Spread((800.0, 300.0)), Spread((1000.0, 375.0)))
+    assert found.values == pytest.approx((0.8, 0.8))
+
+
+def test_a_ratio_of_unequal_rounds_is_refused() -> None:
+    with pytest.raises(ValueError):
+        figures.ratio(Spread((1.0, 2.0)), Spread((1.0,)))
+
+
+def test_a_ratio_of_what_was_not_paired() -> None:
+    assert figures.ratio_of_medians(Spread((1.0, 2.0, 30.0)), Spread((8.0,))).values == (0.25,)
+
+
+def test_steps() -> None:
+    assert figures.steps([108.0, 135.0, 163.0]) == [27.0, 28.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "met"), [(0.85, True, True), (0.84, True, False), (0.85, False, True), (0.86, False, False)]
+)
+def test_a_goal_is_met_at_its_bound_and_beyond(value: float, at_least: bool, met: bool) -> None:
+    assert Goal("it", Spread((value,)), 0.85, at_least=at_least).met is met
+
+
+def test_a_figure_without_a_goal_is_neither_met_nor_missed() -> None:
+    goal = Goal("it", Spread((1.0,)))
+    assert goal.met is None
+    assert goal.clear
+    assert goal.wanted == ""
+
+
+def test_a_goal_tells_when_its_rounds_disagree() -> None:
+    assert Goal("it", Spread((0.9, 0.86, 0.9)), 0.85, at_least=True).clear
+    assert not Goal("it", Spread((0.9, 0.8, 0.9)), 0.85, at_least=True).clear
+
+
+def series(per_second: float, fault: str = "") -> Series:
+    return Series([per_second] * 3, [1.0] * 3, faults=[fault] if fault else [])
+
+
+def test_goals_are_judged_by_what_was_measured_and_no_other() -> None:
+    assert Findings().goals() == []
+    assert [goal.met for goal in Findings({"kiln": series(900), "tutorial": series(15)}).goals()] == [True]
+    found = Findings(
+        {"kiln": series(800), "bare": series(1000), "tutorial": series(15)},
+        starts={"litert": Spread((0.5, 0.6, 0.4)), "keras": Spread((8.0, 6.0))},
+        memory={2: Spread((108.0,)), 3: Spread((135.0,)), 4: Spread((163.0,))},
+    )
+    verdicts = {goal.name: goal.met for goal in found.goals()}
+    assert verdicts == {
+        "answers: Kiln / bare loop": False,
+        "CPU time of an answer: bare loop / Kiln": None,
+        "answers: Kiln / tutorial stack": True,
+        "start": True,
+        "start: litert / keras": True,
+        "memory of 2 workers": True,
+        "memory of each further worker": True,
+    }
+
+
+def test_an_invalid_result_says_so() -> None:
+    findings = Findings({"kiln": series(800, "6824 answers were not 2xx, 0 socket errors")})
+    assert findings.faults() == ["kiln is not valid: 6824 answers were not 2xx, 0 socket errors"]
+
+
+def test_kiln_cannot_beat_the_model_that_it_serves() -> None:
+    assert Findings({"kiln": series(1000), "bare": series(1000)}).faults() == []
+    faults = Findings({"kiln": series(2000), "bare": series(1000)}).faults()
+    assert faults == ["Kiln / bare loop is not valid: 2.00 in one round. Others took the machine."]
+
+
+def test_findings_become_json_and_tables() -> None:
+    findings = Findings(
+        {"kiln": series(800), "bare": series(1000)}, stages={"decode": Spread((0.49,))}, memory={2: Spread((108.0,))}
+    )
+    findings.memory |= {3: Spread((135.0,)), 4: Spread((163.0,))}
+    data = json.loads(json.dumps(findings.to_json()))
+    assert data["throughput"]["kiln"]["per_second"] == [800, 800, 800]
+    assert data["goals"][0]["wanted"] == "≥ 0.85"
+    console = Console(file=io.StringIO(), width=120)
+    report.findings(console, findings.series, findings.stages, findings.starts, findings.memory)
+    report.goals(console, findings.goals(), ["kiln is not valid: [odd]"])
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for piece in ("800 (800–800)", "0.490", "108 MB", "not met", "[odd]"):
+        assert piece in text
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--seconds", "1.5"], ["--only", "everything"]])
+def test_options_that_make_no_sense(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.main(arguments)
+    assert ended.value.code == 2
