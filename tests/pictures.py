@@ -1,0 +1,174 @@
+"""Pictures for tests, made here: one photo in every format and mode that is taken, and files that mean harm."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+ORIENTATION = 0x0112  # the EXIF tag
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB = 0, 2  # colour types of PNG
+# Adam7: first column and row of each pass, and the steps from there.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    """A picture as a file's bytes."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+# --- One photo in every form ----------------------------------------------------------------------------------------
+
+
+def _see_through(picture: Image.Image) -> Image.Image:
+    """The photo over full transparency; what is transparent must show as white."""
+    picture = picture.convert("RGBA")
+    alpha = Image.new("L", picture.size, 255)
+    alpha.paste(0, (0, 0, picture.width // 8, picture.height))
+    picture.putalpha(alpha)
+    return picture
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    return picture.quantize(256)
+
+
+def _deep(picture: Image.Image) -> np.ndarray:
+    """16 bits a channel."""
+    return np.asarray(picture).astype(np.uint16) * 257
+
+
+def _frames(picture: Image.Image) -> dict[str, Any]:
+    """Options to save an animation of which only the first frame is the photo."""
+    return {"save_all": True, "append_images": [Image.new("RGB", picture.size, "red")] * 2, "duration": 100}
+
+
+# The photo as it is: the answer must be the same, but for rounding.
+EXACT: dict[str, Callable[[Image.Image], bytes]] = {
+    "png": lambda p: encoded(p, "PNG"),
+    "png-rgba": lambda p: encoded(p.convert("RGBA"), "PNG"),
+    "png-interlaced": lambda p: png(np.asarray(p), interlaced=True),
+    "png-rgb16": lambda p: png(_deep(p)),
+    "webp-lossless": lambda p: encoded(p, "WEBP", lossless=True),
+    "webp-alpha": lambda p: encoded(p.convert("RGBA"), "WEBP", lossless=True),
+    "webp-animated": lambda p: encoded(p, "WEBP", lossless=True, **_frames(p)),
+    "bmp": lambda p: encoded(p, "BMP"),
+    "bmp-rgba": lambda p: encoded(p.convert("RGBA"), "BMP"),
+    "tiff": lambda p: encoded(p, "TIFF"),
+    "tiff-lzw": lambda p: encoded(p, "TIFF", compression="tiff_lzw"),
+    "tiff-deflate": lambda p: encoded(p, "TIFF", compression="tiff_deflate"),
+    "tiff-rgb16": lambda p: tiff_rgb16(_deep(p)),
+    "tiff-pages": lambda p: encoded(p, "TIFF", **_frames(p)),
+}
+
+# The photo with some loss, or without its colours: the answer may shift.
+LOSSY: dict[str, Callable[[Image.Image], bytes]] = {
+    "jpeg": lambda p: encoded(p, "JPEG", quality=90),
+    "jpeg-progressive": lambda p: encoded(p, "JPEG", quality=90, progressive=True),
+    "jpeg-grey": lambda p: encoded(p.convert("L"), "JPEG"),
+    "jpeg-cmyk": lambda p: encoded(p.convert("CMYK"), "JPEG", quality=90),
+    "jpeg-mpo": lambda p: encoded(p, "MPO", save_all=True, append_images=[p]),
+    "png-grey": lambda p: encoded(p.convert("L"), "PNG"),
+    "png-grey-alpha": lambda p: encoded(p.convert("LA"), "PNG"),
+    "png-grey16": lambda p: png(_deep(p.convert("L"))),
+    "png-1bit": lambda p: encoded(p.convert("1"), "PNG"),
+    "png-palette": lambda p: encoded(_palette(p), "PNG"),
+    "png-palette-transparent": lambda p: encoded(_palette(p), "PNG", transparency=0),
+    "png-transparent": lambda p: encoded(_see_through(p), "PNG"),
+    "webp": lambda p: encoded(p, "WEBP", quality=90),
+    "webp-transparent": lambda p: encoded(_see_through(p), "WEBP"),
+    "gif": lambda p: encoded(p, "GIF"),
+    "gif-transparent": lambda p: encoded(_palette(p), "GIF", transparency=0),
+    "gif-animated": lambda p: encoded(p, "GIF", **_frames(p)),
+    "bmp-palette": lambda p: encoded(_palette(p), "BMP"),
+    "bmp-1bit": lambda p: encoded(p.convert("1"), "BMP"),
+    "tiff-grey16": lambda p: encoded(Image.fromarray(_deep(p.convert("L"))), "TIFF"),
+    "tiff-float": lambda p: encoded(p.convert("F"), "TIFF"),
+    "tiff-cmyk": lambda p: encoded(p.convert("CMYK"), "TIFF"),
+    "tiff-1bit-fax": lambda p: encoded(p.convert("1"), "TIFF", compression="group4"),
+    "tiff-jpeg": lambda p: encoded(p, "TIFF", compression="jpeg"),
+}
+
+FORMS = EXACT | LOSSY
+
+
+def turned(picture: Image.Image, orientation: int) -> bytes:
+    """The picture as a camera held some other way saves it: turned, with the EXIF orientation that sets it right."""
+    # Of each orientation the transposition that undoes it; 6 and 8 undo each other, the rest themselves.
+    undo = {6: 8, 8: 6}.get(orientation, orientation)
+    tagged = picture.copy()
+    tagged.getexif()[ORIENTATION] = undo
+    stored = ImageOps.exif_transpose(tagged)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif)
+
+
+# --- Encoders for what Pillow reads and does not write --------------------------------------------------------------
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(pixels: np.ndarray, *, interlaced: bool = False) -> bytes:
+    """8 or 16 bits, grey (height, width) or RGB (height, width, 3)."""
+    height, width = pixels.shape[:2]
+    depth, colour = pixels.dtype.itemsize * 8, RGB if pixels.ndim == 3 else GREY
+    passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [pixels]
+    rows = (row for part in passes for row in part if row.size)
+    data = b"".join(b"\x00" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
+
+
+def tiff_rgb16(pixels: np.ndarray) -> bytes:
+    """16 bits a channel, uncompressed, in one strip."""
+    height, width = pixels.shape[:2]
+    data = pixels.astype("<u2").tobytes()
+    short, long = 3, 4
+    depths_at = 8 + len(data)
+    entries = [
+        (256, long, 1, width),
+        (257, long, 1, height),
+        (258, short, 3, depths_at),  # bits of each channel
+        (259, short, 1, 1),  # no compression
+        (262, short, 1, 2),  # RGB
+        (273, long, 1, 8),  # where the strip begins
+        (277, short, 1, 3),  # channels
+        (278, long, 1, height),
+        (279, long, 1, len(data)),
+        (284, short, 1, 1),  # channels interleaved
+    ]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    head = b"II*\x00" + struct.pack("<I", depths_at + 6)
+    return head + data + struct.pack("<HHH", 16, 16, 16) + directory + struct.pack("<I", 0)
+
+
+# --- Files that mean harm -------------------------------------------------------------------------------------------
+
+
+def png_bomb(side: int = 30_000) -> bytes:
+    """A small, valid, black-and-white PNG of side x side pixels: 110 KB that open to gigabytes as RGB."""
+    compress = zlib.compressobj(9)
+    row = bytes(1 + (side + 7) // 8)
+    data = b"".join(compress.compress(row) for _ in range(side)) + compress.flush()
+    header = struct.pack(">IIBBBBB", side, side, 1, GREY, 0, 0, 0)
+    return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def cuts(data: bytes, count: int = 24) -> list[int]:
+    """Lengths at which to cut a file short: its first bytes one by one, then evenly over the rest.
+
+    Not within its last bytes, which in some formats hold nothing of the picture.
+    """
+    return [*range(1, 12), *range(12, len(data) - 32, len(data) // count)]

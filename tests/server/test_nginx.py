@@ -1,0 +1,444 @@
+"""The shipped nginx.conf, run as it ships: its own answers, what it keeps from the workers, and its fit to the code."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.server
+import json
+import re
+import shutil
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import psutil
+import pytest
+import requests
+
+from app import errors
+from app.settings import Settings
+from app.telemetry import request_id
+from deploy import worker
+from tests import servers
+from tests.servers import NGINX_CONF, ROOT, Server, assert_error, connect, exchange, post_head, read_answer, wait_for
+
+pytestmark = pytest.mark.server
+
+CONF = NGINX_CONF.read_text()
+UNITS = {"": 1, "s": 1, "m": 60, "k": 1024}
+
+
+def directive(name: str) -> str:
+    """The value of a directive that the file gives once."""
+    [value] = re.findall(rf"^ *{name} ([^;]+);", CONF, re.MULTILINE)
+    return value
+
+
+def seconds(name: str) -> int:
+    return int(directive(name).removesuffix("s"))
+
+
+def entries(variable: str) -> dict[str, str]:
+    """A map of the file."""
+    [block] = re.findall(rf"^ *map \S+ \${variable} \{{\n(.*?)^ *\}}", CONF, re.MULTILINE | re.DOTALL)
+    return dict(re.findall(r'^ *("[^"]*"|\S+) +"?(.*?)"?;', block, re.MULTILINE))
+
+
+# --- The file ships as it is tested ---------------------------------------------------------------------------------
+
+
+def test_the_tests_change_only_what_belongs_to_the_machine(proxied: Server) -> None:
+    """The file that nginx runs here is the file that ships, but for its user, port and folders."""
+    ran = (proxied.log.parent / "nginx.conf").read_text().splitlines()
+    shipped = CONF.splitlines()
+    assert len(ran) == len(shipped)
+    changed = [line.strip() for line, other in zip(shipped, ran, strict=True) if line != other]
+    assert changed == [
+        "user www-data;",
+        "pid /run/nginx.pid;",
+        "error_log /var/log/nginx/error.log warn;",
+        "access_log /var/log/nginx/access.log kiln;",
+        "client_body_temp_path /var/lib/nginx/body;",
+        "proxy_temp_path /var/lib/nginx/proxy;",
+        "fastcgi_temp_path /var/lib/nginx/fastcgi; # these three stay empty; nginx makes them all the same",
+        "uwsgi_temp_path /var/lib/nginx/uwsgi;",
+        "scgi_temp_path /var/lib/nginx/scgi;",
+        "server unix:/run/kiln/kiln.sock max_fails=0;",
+        "listen 80 default_server;",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "/some/prefix/"])
+def test_nginx_accepts_it_without_a_warning(tmp_path: Path, prefix: str) -> None:
+    program = servers.nginx_program()
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(servers.nginx_conf(tmp_path, tmp_path, 8080, prefix))
+    done = subprocess.run([program, "-t", "-p", tmp_path, "-c", conf], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr
+
+
+# --- It fits the code -----------------------------------------------------------------------------------------------
+
+
+def test_the_body_limit_is_the_application_s() -> None:
+    size = directive("client_max_body_size")
+    assert int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20}[size[-1]] == Settings().max_body_bytes
+    assert f"{Settings().max_body_bytes:,} bytes" in entries("kiln_error_message")["413"]
+
+
+def test_the_request_id_rule_is_the_application_s() -> None:
+    rules = entries("kiln_request_id")
+    assert rules == {"default": "$request_id", f'"~^{request_id._SANE.pattern}$"': "$http_x_request_id"}
+
+
+READ_GUNICORN_CONF = """
+import json, runpy
+conf = runpy.run_path("deploy/gunicorn.conf.py")
+conf["on_exit"](None)  # it has made a folder for the metrics
+print(json.dumps({name: conf[name] for name in ("timeout", "graceful_timeout", "keepalive")}))
+"""
+
+
+def test_timeouts_are_in_order() -> None:
+    """What is further from the client gives up first, so that the reason reaches it."""
+    command = [sys.executable, "-c", READ_GUNICORN_CONF]
+    done = subprocess.run(
+        command, cwd=ROOT, env=servers.clean_environment(), capture_output=True, text=True, check=True
+    )
+    gunicorn = json.loads(done.stdout)
+    body_timeout = Settings().body_timeout
+    assert worker.HEAD_SECONDS < body_timeout < gunicorn["timeout"] < seconds("proxy_read_timeout")
+    # Idle connections between nginx and gunicorn: nginx closes first.
+    idle = [int(value) for value in re.findall(r"^ *keepalive_timeout (\d+)s;", CONF, re.MULTILINE)]
+    to_clients, to_gunicorn = idle
+    assert to_gunicorn < gunicorn["keepalive"]
+    assert to_clients > 60
+    assert seconds("client_body_timeout") <= body_timeout
+
+
+def test_codes_are_those_of_the_application() -> None:
+    """The same mistake has the same code, whoever finds it."""
+    codes = entries("kiln_error_code")
+    ours = {str(status): code for status, (code, _) in errors._HTTP_CODES.items()}
+    ours |= {str(status): code for status, code, _ in worker._REFUSALS.values()}
+    ours["default"] = worker._FAULT[1]
+    for status in codes.keys() & ours.keys():
+        assert codes[status] == ours[status], status
+    assert codes.keys() == entries("kiln_error_message").keys()
+    answered = set(re.findall(r"\d{3}", " ".join(re.findall(r"error_page ([^/;]+)/", CONF)))) - {"494"}
+    assert answered == codes.keys() - {"default"} | {"500"}
+
+
+# --- nginx's own answers --------------------------------------------------------------------------------------------
+
+
+def test_its_own_answers_have_the_one_form(proxied: Server) -> None:
+    long = "a" * 9000
+    url = proxied.url
+    too_large = exchange(url, post_head("/predict", f"Content-Length: {11 << 20}", "X-Request-ID: mine"))
+    assert_error(too_large, 413, "body_too_large")
+    assert too_large is not None
+    assert too_large.headers["X-Request-ID"] == "mine"
+    assert_error(requests.get(f"{url}/{long}", timeout=10), 414, "uri_too_long")
+    assert_error(requests.get(url, headers={"X-Long": long}, timeout=10), 431, "headers_too_large")
+    assert_error(exchange(url, b"hello\r\n\r\n"), 400, "bad_request")
+    assert_error(exchange(url, b"GET / HTTP/1.1\r\n\r\n"), 400, "bad_request")  # no Host
+    assert_error(exchange(url, b"GET / HTTP/7.0\r\nHost: x\r\n\r\n"), 505, "http_version_not_supported")
+    assert_error(requests.request("TRACE", url, timeout=10), 405, "method_not_allowed")
+    assert_error(requests.get(f"{url}/.kiln-error", timeout=10), 404, "not_found")
+
+
+def test_the_application_s_errors_pass_untouched(proxied: Server) -> None:
+    answer = requests.get(f"{proxied.url}/predict", headers={"X-Request-ID": "mine"}, timeout=10)
+    message = assert_error(answer, 405, "method_not_allowed")["message"]
+    assert "Allow header" in message  # its words, not nginx's
+    assert answer.headers["Allow"].startswith(("POST", "OPTIONS"))
+    assert answer.headers["X-Request-ID"] == "mine"
+
+
+@pytest.mark.parametrize("lost", ["stopped", "killed"])
+def test_gunicorn_is_gone(tmp_path: Path, photo: bytes, lost: str) -> None:
+    with servers.behind_nginx(tmp_path, workers=1) as base:
+        assert base.backend is not None
+        metrics = base.metrics_folder()
+        if lost == "stopped":
+            base.backend.process.terminate()
+        else:
+            for process in [*psutil.Process(base.backend.process.pid).children(), base.backend.process]:
+                process.kill()
+        base.backend.process.wait(10)
+        shutil.rmtree(metrics, ignore_errors=True)  # who is killed leaves it
+        answer = requests.post(f"{base.url}/predict", data=photo, timeout=10)
+        assert_error(answer, 502, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+# --- The request id -------------------------------------------------------------------------------------------------
+
+
+def log_line(proxied: Server, identity: str) -> dict[str, Any]:
+    """The line of nginx's log for a request."""
+    log = proxied.log.parent / "access.log"
+
+    def found() -> list[dict[str, Any]]:
+        lines = (json.loads(line) for line in log.read_text().splitlines())
+        return [line for line in lines if line["request_id"] == identity]
+
+    return wait_for(found, f"{identity} in {log}")[0]
+
+
+def test_the_client_s_id_goes_through(proxied: Server, photo: bytes) -> None:
+    identity = "test:goes/through+1"
+    answer = requests.post(f"{proxied.url}/predict", data=photo, headers={"X-Request-ID": identity}, timeout=10)
+    assert answer.headers["X-Request-ID"] == identity
+    assert answer.json()["request_id"] == identity
+    line = log_line(proxied, identity)
+    assert line["request"] == "POST /predict HTTP/1.1"
+    assert line["status"] == 200
+    assert line["bytes_in"] > len(photo)
+    assert float(line["upstream_seconds"]) <= line["seconds"]
+
+
+@pytest.mark.parametrize("offered", [None, "", "two words", "a" * 129, '"quoted"'])
+def test_an_id_is_made_where_there_is_none(proxied: Server, offered: str | None) -> None:
+    answer = requests.get(f"{proxied.url}/nowhere", headers={"X-Request-ID": offered}, timeout=10)
+    assert_error(answer, 404, "not_found")
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert log_line(proxied, answer.headers["X-Request-ID"])["status"] == 404
+
+
+def test_an_id_is_on_every_answer(base: Server) -> None:
+    for path in ("/", "/live", "/ready", "/version", "/metrics", "/openapi.json", "/static/demo.css"):
+        answer = requests.get(base.url + path, headers={"X-Request-ID": "one"}, timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["X-Request-ID"] == "one"  # once, not twice
+
+
+def test_static_files_are_whole(base: Server) -> None:
+    for file in (ROOT / "app" / "static").iterdir():
+        answer = requests.get(f"{base.url}/static/{file.name}", timeout=10)
+        assert answer.status_code == 200
+        assert answer.content == file.read_bytes()
+
+
+# --- What nginx keeps from the workers ------------------------------------------------------------------------------
+
+
+def test_slow_bodies_do_not_occupy_the_worker(tmp_path: Path, photo: bytes) -> None:
+    with servers.behind_nginx(tmp_path, workers=1, threads=1) as base, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connect(base.url)) for _ in range(8)]
+        for connection in slow:
+            connection.sendall(post_head("/predict", f"Content-Length: {len(photo)}") + photo[:1000])
+        # The one thread is free for whoever sends all of it.
+        assert requests.post(f"{base.url}/predict", data=photo, timeout=5).status_code == 200
+        for connection in slow:
+            connection.sendall(photo[1000:])
+        for connection in slow:
+            answer = read_answer(connection)
+            assert answer is not None
+            assert answer.status_code == 200
+
+
+def test_headers_of_the_client_cannot_contradict_nginx(proxied: Server) -> None:
+    """gunicorn refuses a request in which these differ; from here only nginx's word counts."""
+    claims = {"X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl", "X-Forwarded-Proto": "gopher"}
+    assert requests.get(f"{proxied.url}/live", headers=claims, timeout=10).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
+def test_metrics_are_for_this_machine_only(proxied: Server) -> None:
+    assert requests.get(f"{proxied.url}/metrics", timeout=10).status_code == 200
+    with socket.create_connection(("127.0.0.1", proxied.port), timeout=10, source_address=("127.0.0.2", 0)) as other:
+        other.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert_error(read_answer(other), 403, "forbidden")
+        other.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = read_answer(other)
+    assert answer is not None
+    assert answer.status_code == 200
+
+
+def test_text_is_compressed(proxied: Server) -> None:
+    for path in ("/", "/openapi.json", "/static/demo.js", "/static/demo.css"):
+        with requests.get(proxied.url + path, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip", path
+            assert "Accept-Encoding" in answer.headers["Vary"]
+            plain = requests.get(proxied.url + path, headers={"Accept-Encoding": ""}, timeout=10)
+            assert "Content-Encoding" not in plain.headers
+            assert gzip.decompress(answer.raw.read()) == plain.content
+
+
+# --- Connections to gunicorn, seen from its side ----------------------------------------------------------------------
+
+
+class Backend(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """In gunicorn's place on its socket: answers, keeps connections, and hangs up on any request for /crash."""
+
+    daemon_threads = True
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(f"{run}/kiln.sock", BackendHandler)
+        self.connections = 0
+        self.requests: list[str] = []
+        self.end = threading.Event()
+
+
+class BackendHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Backend
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+
+    def do_GET(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/crash":
+            self.close_connection = True
+            return
+        if self.path == "/hang":
+            self.server.end.wait(20)
+        body = json.dumps(dict(self.headers)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def before_backend(folder: Path, change: Callable[[str], str] = str) -> Iterator[tuple[str, Backend]]:
+    """nginx's url, and the stand-in for gunicorn behind it."""
+    servers.nginx_program()
+    with tempfile.TemporaryDirectory(prefix="kiln-") as run, Backend(Path(run)) as backend:
+        thread = threading.Thread(target=backend.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            with servers.nginx(folder, Path(run), change=change) as server:
+                yield server.url, backend
+        finally:
+            backend.end.set()
+            backend.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[tuple[str, Backend]]:
+    with before_backend(tmp_path) as both:
+        yield both
+
+
+def test_connections_to_gunicorn_are_used_again(stand_in: tuple[str, Backend]) -> None:
+    url, backend = stand_in
+    before = backend.connections
+    with requests.Session() as session:  # one connection, so one process of nginx
+        for _ in range(20):
+            assert session.post(url, data=b"x", timeout=10).status_code == 200
+    assert backend.connections <= before + 1
+
+
+def test_a_post_that_may_have_run_is_not_sent_again(stand_in: tuple[str, Backend]) -> None:
+    """Neither on a new connection to gunicorn nor on one that was kept."""
+    url, backend = stand_in
+    with requests.Session() as session:
+        for _ in range(3):
+            assert_error(session.post(f"{url}/crash", data=b"x", timeout=10), 502, "unavailable")
+            assert session.get(f"{url}/live", timeout=10).status_code == 200
+    assert backend.requests.count("POST /crash") == 3
+
+
+def test_what_gunicorn_is_told(stand_in: tuple[str, Backend]) -> None:
+    url, _ = stand_in
+    claims = {
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Ssl": "off",
+        "Host": "kiln.test:81",
+    }
+    told = requests.get(url, headers=claims, timeout=10).json()
+    assert told["X-Forwarded-For"] == "192.0.2.1, 127.0.0.1"
+    assert told["X-Forwarded-Proto"] == "https"
+    assert told["X-Forwarded-Host"] == "kiln.test:81"
+    assert told["Host"] == "kiln.test"
+    assert re.fullmatch(r"t=\d+\.\d{3}", told["X-Request-Start"])
+    assert re.fullmatch(r"[0-9a-f]{32}", told["X-Request-ID"])
+    assert not told.keys() & {"Connection", "X-Forwarded-Ssl", "X-Forwarded-Protocol"}
+
+
+def test_a_stalled_client_never_reaches_gunicorn(stand_in: tuple[str, Backend]) -> None:
+    url, backend = stand_in
+    with connect(url) as connection:
+        connection.sendall(post_head("/predict", "Content-Length: 1000") + b"x" * 999)
+        assert requests.post(f"{url}/other", data=b"x", timeout=10).status_code == 200
+        assert "POST /predict" not in backend.requests
+        connection.sendall(b"x")
+        assert read_answer(connection) is not None
+    assert "POST /predict" in backend.requests
+
+
+def shorter(name: str) -> Callable[[str], str]:
+    """Set one of the file's times to a second: a test can see what happens then, but not wait for it."""
+
+    def change(text: str) -> str:
+        text, count = re.subn(rf"^( *{name}) \d+s;", r"\1 1s;", text, flags=re.MULTILINE)
+        assert count == 1
+        return text
+
+    return change
+
+
+def test_no_answer_in_time(tmp_path: Path) -> None:
+    with before_backend(tmp_path, shorter("proxy_read_timeout")) as (url, backend):
+        answer = requests.post(f"{url}/hang", data=b"x", timeout=10)
+        assert_error(answer, 504, "timeout")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert backend.requests.count("POST /hang") == 1
+
+
+@pytest.mark.parametrize("name", ["client_body_timeout", "client_header_timeout"])
+def test_a_silent_client_is_cut_off(tmp_path: Path, name: str) -> None:
+    with before_backend(tmp_path, shorter(name)) as (url, backend), connect(url) as connection:
+        head = post_head("/predict", "Content-Length: 1000")
+        connection.sendall(head + b"x" if "body" in name else head[:-2])
+        assert read_answer(connection) is None
+    assert "POST /predict" not in backend.requests
+
+
+# --- Below a prefix -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_works_below_a_prefix(prefixed_service: Server, photo: bytes) -> None:
+    home = prefixed_service.url
+    assert home.endswith("/some/prefix/")
+    page = requests.get(home, timeout=10)
+    assert page.status_code == 200
+    addresses = re.findall(r'(?:src|href|action)="([^"#]*)"', page.text)
+    assert "static/demo.js" in addresses
+    for address in addresses:
+        if address != "predict":
+            assert requests.get(urljoin(home, address), timeout=10).status_code == 200, address
+    assert requests.post(urljoin(home, "predict"), data=photo, timeout=10).status_code == 200
+    document = requests.get(urljoin(home, "openapi.json"), timeout=10).json()
+    [server] = document["servers"]
+    assert urljoin(urljoin(home, "openapi.json"), server["url"]) == home
+
+
+def test_nothing_else_is_published_with_a_prefix(prefixed_service: Server) -> None:
+    root = prefixed_service.url.removesuffix("/some/prefix/")
+    for path in ("/", "/predict", "/live", "/some/prefix/metrics", "/static/demo.js"):
+        assert_error(requests.get(root + path, timeout=10), 404, "not_found")
+    assert requests.get(f"{root}/metrics", timeout=10).status_code == 200
+    assert requests.get(f"{root}/some/prefix", timeout=10).url == prefixed_service.url  # led to the slash

@@ -1,0 +1,65 @@
+"""The OpenAPI document: valid, and true of the server that hands it out."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from hypothesis import strategies
+from openapi_spec_validator import validate
+from PIL import Image
+from schemathesis import GenerationMode
+
+from app.resources.openapi import document
+from app.settings import Settings
+from tests import pictures
+from tests.servers import Server
+
+pytestmark = pytest.mark.server
+
+# Schemathesis wants the document when it collects tests. The first test shows that the server's is the same.
+DOCUMENT = document(("cat", "dog"), Settings())
+schema = schemathesis.openapi.from_dict(DOCUMENT)
+
+# Raw bodies are real pictures from the start, each of its own kind.
+for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff"):
+    square = pictures.encoded(Image.new("RGB", (32, 32), "teal"), kind)
+    schemathesis.openapi.media_type(f"image/{kind}", strategies.just(square))
+
+
+def test_the_server_hands_out_this_document(base: Server) -> None:
+    assert requests.get(f"{base.url}/openapi.json", timeout=10).json() == DOCUMENT
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+
+
+def test_the_document_is_valid_while_the_model_is_not_ready() -> None:
+    validate(document((), Settings()))
+
+
+def with_pictures(case: schemathesis.Case, photo: bytes) -> dict[str, Any]:
+    """Put a real picture where the generated request has made-up bytes: arguments of the call that override it."""
+    if case.media_type == "multipart/form-data":
+        return {"files": [(name, ("photo.jpg", photo)) for name in case.body]}
+    if case.media_type == "application/json":
+        b64 = base64.b64encode(photo).decode()
+        return {"json": case.body | {"instances": [{"b64": b64} for _ in case.body["instances"]]}}
+    if case.media_type == "application/octet-stream":
+        return {"data": photo}
+    return {}
+
+
+@schema.parametrize()
+@hypothesis.settings(max_examples=20, deadline=None, derandomize=True, database=None)
+def test_the_server_keeps_to_the_document(case: schemathesis.Case, service: Server, photo: bytes) -> None:
+    """Every status, type, header and body is as declared; what the document allows is taken, the rest refused."""
+    acceptable = case.path == "/predict" and case.meta.generation.mode is GenerationMode.POSITIVE
+    answer = case.call_and_validate(base_url=service.url, **(with_pictures(case, photo) if acceptable else {}))
+    if acceptable:
+        assert answer.status_code == 200

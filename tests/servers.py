@@ -1,0 +1,294 @@
+"""Real servers for tests: gunicorn and nginx with the files that ship, each on a port or socket of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[1]
+NGINX_CONF = ROOT / "deploy" / "nginx.conf"
+GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py")
+START_SECONDS = 60  # a worker loads in under a second; a busy machine may take far longer
+STOP_SECONDS = 10
+
+
+# --- Waiting and asking ---------------------------------------------------------------------------------------------
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+    """Poll until the condition is true and return its value. Fails the test with `what` when it never is."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Answer:
+    """What came back over a raw socket; reads like an answer of requests."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def connect(url: str, timeout: float = 10.0) -> socket.socket:
+    """A plain TCP connection to a server."""
+    address = urlsplit(url)
+    assert address.hostname is not None
+    return socket.create_connection((address.hostname, address.port or 80), timeout=timeout)
+
+
+def read_answer(connection: socket.socket) -> Answer | None:
+    """The next answer on a raw connection, not a byte further; None when it was closed without any."""
+    head = b""
+    try:
+        while not head.endswith(b"\r\n\r\n"):
+            if not (byte := connection.recv(1)):
+                return None
+            head += byte
+    except ConnectionError:
+        return None
+    status, _, rest = head.partition(b"\r\n")
+    headers = requests.structures.CaseInsensitiveDict(http.client.parse_headers(io.BytesIO(rest)).items())
+    content = b""
+    while left := int(headers["Content-Length"]) - len(content):
+        piece = connection.recv(left)
+        assert piece, "the answer ends early"
+        content += piece
+    return Answer(int(status.split()[1]), headers, content)
+
+
+def exchange(url: str, *pieces: bytes, half_close: bool = False, timeout: float = 10.0) -> Answer | None:
+    """Send bytes as they are, over a connection of their own, and read one answer."""
+    with connect(url, timeout) as connection:
+        # A server that refuses early may close while we still send; its answer counts.
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        return read_answer(connection)
+
+
+def post_head(path: str, *headers: str) -> bytes:
+    """The head of a POST, for raw connections."""
+    return "\r\n".join((f"POST {path} HTTP/1.1", "Host: kiln.test", *headers, "", "")).encode("latin-1")
+
+
+def assert_error(
+    answer: Answer | requests.Response | None, status: int | Sequence[int], code: str = ""
+) -> dict[str, str]:
+    """The answer is an error of the one form, and its request id is in header and body. Returns code and message."""
+    assert answer is not None, "the connection was closed without an answer"
+    statuses = (status,) if isinstance(status, int) else status
+    assert answer.status_code in statuses, answer.content[:500]
+    assert answer.headers["Content-Type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"error", "request_id"}, body
+    assert set(body["error"]) == {"code", "message"}, body
+    assert all(isinstance(text, str) and text for text in body["error"].values()), body
+    assert body["request_id"] == answer.headers["X-Request-ID"] != ""
+    assert answer.content.endswith(b"}\n")
+    if code:
+        assert body["error"]["code"] == code, body
+    return body["error"]
+
+
+# --- Processes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A server that runs: where it answers, its first process, and the file with all that it says."""
+
+    url: str  # no trailing slash, except for a service below a prefix
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    backend: Server | None = None  # the gunicorn behind an nginx
+
+    def workers(self) -> list[int]:
+        """Process ids of the gunicorn workers that are alive, oldest first."""
+        found = []
+        for child in psutil.Process((self.backend or self).process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child.pid)
+        return sorted(found)
+
+    def metrics_folder(self) -> Path:
+        """Where the workers count."""
+        for worker in self.workers():
+            for file in psutil.Process(worker).memory_maps():
+                if "kiln-metrics-" in file.path:
+                    return Path(file.path).parent
+        raise AssertionError("no worker has a file of metrics open")
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of /metrics by its text, e.g. 'kiln_images_total'."""
+        text = requests.get(f"{self.url.rstrip('/')}/metrics", timeout=10).text
+        lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server in a process group of its own; end all of it, whatever happens."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # also workers that outlived their master
+        process.wait()
+
+
+def _check_alive(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.poll() is not None:
+        pytest.fail(f"{process.args} ended with status {process.returncode}. It said:\n{log.read_text()}")
+
+
+def _wait_until_up(server: Server, path: str) -> None:
+    def answers() -> bool:
+        _check_alive(server.process, server.log)
+        try:
+            return requests.get(server.url.rstrip("/") + path, timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    wait_for(answers, f"{server.url}{path} to answer 200; see {server.log}", START_SECONDS)
+
+
+# --- gunicorn -------------------------------------------------------------------------------------------------------
+
+
+def clean_environment(**settings: object) -> dict[str, str]:
+    """This environment with the given settings of Kiln and no others."""
+    ours = re.compile(r"KILN_|PROMETHEUS_|GUNICORN_|NGINX$|SCRIPT_NAME$|WEB_CONCURRENCY$")
+    environment = {name: value for name, value in os.environ.items() if not ours.match(name)}
+    return environment | {f"KILN_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@contextlib.contextmanager
+def gunicorn(
+    folder: Path, *, command: Sequence[str] = GUNICORN, up: str = "/ready", **settings: object
+) -> Iterator[Server]:
+    """gunicorn with the shipped configuration, on a port that the system chooses, up once `up` answers 200."""
+    log = folder / "gunicorn.log"
+    defaults = {"bind": "127.0.0.1:0", "workers": 2}
+    with running(command, log, cwd=ROOT, env=clean_environment(**(defaults | settings))) as process:
+
+        def listening() -> re.Match[str] | None:
+            _check_alive(process, log)
+            return re.search(r"Listening at: (\S+)", log.read_text())
+
+        address = wait_for(listening, f"gunicorn to listen; see {log}", START_SECONDS)[1]
+        server = Server(address, urlsplit(address).port or 0, process, log)
+        if server.port:
+            _wait_until_up(server, up)
+        workers = int(str((defaults | settings)["workers"]))
+        wait_for(lambda: len(server.workers()) == workers, f"{workers} workers", START_SECONDS)
+        if up == "/ready":  # the answer was of one of them
+            wait_for(lambda: log.read_text().count("AVAILABLE") >= workers, "every worker's model", START_SECONDS)
+        yield server
+
+
+# --- nginx ----------------------------------------------------------------------------------------------------------
+
+# Where the tests' copy of nginx.conf differs from the file that ships; its head names the same. In this order.
+MACHINE = ("user www-data;", "/run/kiln/", "/run/nginx.pid", "/var/log/nginx/", "/var/lib/nginx/", "listen 80 ")
+
+
+def nginx_conf(folder: Path, run: Path, port: int, prefix: str = "") -> str:
+    """The shipped configuration, moved to a folder and a port; with a prefix, as its last comment says."""
+    # Without root nginx ignores the user, and warns of it.
+    user = "user root root;" if os.geteuid() == 0 else ""
+    here = (user, f"{run}/", f"{folder}/nginx.pid", f"{folder}/", f"{folder}/", f"listen 127.0.0.1:{port} ")
+    text = NGINX_CONF.read_text()
+    for shipped, ours in zip(MACHINE, here, strict=True):
+        # Not in comments: the one at the head of the file names them too.
+        text, count = re.subn(rf"^([^#\n]*){re.escape(shipped)}", rf"\g<1>{ours}", text, flags=re.MULTILINE)
+        assert count, f"deploy/nginx.conf has no {shipped!r}"
+    if prefix:
+        block = re.search(r"^ +# location /some/prefix/ \{\n(?: +# .*\n)+", text, re.MULTILINE)
+        assert block, "deploy/nginx.conf no longer says how to publish below a prefix"
+        instead = re.sub(r"^( +)# ", r"\1", block[0], flags=re.MULTILINE).replace("/some/prefix/", prefix)
+        text, count = re.subn(r"^ +location / \{\n.*\n +\}\n", lambda _: instead, text, flags=re.MULTILINE)
+        assert count == 1
+    return text
+
+
+@functools.cache
+def nginx_program() -> str:
+    """The nginx of this machine; skips the test where there is none."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed: apt-get install nginx")
+    return program
+
+
+@contextlib.contextmanager
+def nginx(
+    folder: Path, run: Path, prefix: str = "", backend: Server | None = None, change: Callable[[str], str] = str
+) -> Iterator[Server]:
+    """nginx with the shipped configuration in front of run/kiln.sock. change: what a test must shorten in it."""
+    program = nginx_program()
+    # Bound here and handed over in the way nginx hands its sockets to its successor: no port can be taken meanwhile.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        conf = folder / "nginx.conf"
+        conf.write_text(change(nginx_conf(folder, run, port, prefix)))
+        command = [program, "-p", str(folder), "-c", str(conf), "-g", "daemon off;"]
+        inherited = {"env": clean_environment() | {"NGINX": f"{listener.fileno()};"}, "pass_fds": [listener.fileno()]}
+        with running(command, folder / "nginx.log", **inherited) as process:
+            listener.close()
+            url = f"http://127.0.0.1:{port}{prefix}"
+            server = Server(url, port, process, folder / "nginx.log", backend)
+            _wait_until_up(server, "/ready")
+            yield server
+
+
+@contextlib.contextmanager
+def behind_nginx(folder: Path, *, prefix: str = "", **settings: object) -> Iterator[Server]:
+    """The whole house: nginx, a unix socket, gunicorn."""
+    nginx_program()
+    # The path of a unix socket must be short, and the folders of pytest are not always.
+    with (
+        tempfile.TemporaryDirectory(prefix="kiln-") as run,
+        gunicorn(folder, bind=f"unix:{run}/kiln.sock", **settings) as backend,
+        nginx(folder, Path(run), prefix, backend) as server,
+    ):
+        yield server
