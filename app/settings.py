@@ -80,7 +80,7 @@ class Settings:
     port: int = _setting(8000, _integer(1, 65535), "TCP port to listen on")
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
     workers: int = _setting(2, _integer(1, 256), "worker processes; one for each core is right")
-    threads: int = _setting(4, _integer(1, 64), "connections that one worker answers at a time")
+    threads: int = _setting(4, _integer(1, 64), "slow clients that one worker waits for at a time")
     store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
     model: str = _setting("catdog", _text, "name of the model that /predict answers with")
     engine: str = _setting("", _choice("", "litert", "keras"), "engine to run; empty takes the bundle's own choice")

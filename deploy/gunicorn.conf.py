@@ -14,12 +14,20 @@ from pathlib import Path
 # not survive a fork. The engine brings its own thread pool.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Read first: wrong settings must leave nothing behind. Then forgotten, so that workers import our code anew.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from app import settings as _settings
+
+_config = _settings.read()
+for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
+    del sys.modules[_name]
+
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
 # the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
 if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
     _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  private folder
     for _left in Path(_memory).glob("kiln-metrics-*-*"):  # by masters that were killed
-        if not Path("/proc", _left.name.split("-")[2]).exists():
+        if Path("/proc/self").exists() and not Path("/proc", _left.name.split("-")[2]).exists():
             shutil.rmtree(_left, ignore_errors=True)  # another user's stays: it cannot be removed
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"kiln-metrics-{os.getpid()}-", dir=_memory)
     os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
@@ -41,19 +49,12 @@ from PIL import (  # noqa: F401
 )
 from prometheus_client import multiprocess
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from app import settings as _settings
-
-_config = _settings.read()
-for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
-    del sys.modules[_name]
-
 wsgi_app = "api:app"
 bind = [_config.bind or f"{_config.host}:{_config.port}"]
 workers = _config.workers
-# Threads hold connections (keep-alive, slow bodies, health checks while a picture is worked on); one engine a
-# worker does the work.
-worker_class = "deploy.worker.Worker"  # gthread, with bounded waits and JSON errors
+# A request that is here as a whole is answered in the worker's main loop; threads wait for slow clients. gthread,
+# with bounded waits and JSON errors.
+worker_class = "deploy.worker.Worker"
 threads = _config.threads
 timeout = _config.timeout
 graceful_timeout = 30

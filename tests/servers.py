@@ -268,6 +268,7 @@ def nginx(
     program = nginx_program()
     # Bound here and handed over in the way nginx hands its sockets to its successor: no port can be taken meanwhile.
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)  # nginx takes an inherited socket as it is, and must not wait in accept
         port = listener.getsockname()[1]
         conf = folder / "nginx.conf"
         conf.write_text(change(nginx_conf(folder, run, port, prefix)))
