@@ -142,11 +142,13 @@ temperature and when to stop looking; no weight was fitted to them.
 ![training curves](training.png)
 
 ## Known failures
-- Photos in which a person or a cage fills the picture and the animal is small or turned away.
-- Dark photos, and pale animals on pale ground.
-- Small dogs with pointed ears and flat faces are taken for cats more often than other dogs; the confident mistakes
-  are listed in `metrics.json`.
-- Anything that is neither cat nor dog gets one of the two labels, at times with a high score.
+Seen among the mistakes on the validation photos, which `metrics.json` lists with their scores:
+- People fill the picture and hold the animal, or it is small in a room: the largest group.
+- Black animals whose face does not show, curled up or lying on dark ground.
+- Animals seen from above or from the side, and spotted cats walking.
+- Dogs with pointed ears or a cat-like pose are taken for cats.
+
+Not seen there, and certain: anything that is neither cat nor dog gets one of the two labels, at times with a high score.
 
 ## How it was made
 {built["photos"]}. Keras {built["keras"]}, temperature {built["temperature"]}, built {built["at"]}.
