@@ -148,7 +148,8 @@ Seen among the mistakes on the validation photos, which `metrics.json` lists wit
 - Animals seen from above or from the side, and spotted cats walking.
 - Dogs with pointed ears or a cat-like pose are taken for cats.
 
-Not seen there, and certain: anything that is neither cat nor dog gets one of the two labels, at times with a high score.
+Not seen there, and certain: anything that is neither cat nor dog gets one of the two labels, at times with a high
+score.
 
 ## How it was made
 {built["photos"]}. Keras {built["keras"]}, temperature {built["temperature"]}, built {built["at"]}.
