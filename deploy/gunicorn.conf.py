@@ -14,13 +14,11 @@ from pathlib import Path
 # not survive a fork. The engine brings its own thread pool.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# Read first: wrong settings must leave nothing behind. Then forgotten, so that workers import our code anew.
+# Read first: wrong settings must leave nothing behind.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app import settings as _settings
 
 _config = _settings.read()
-for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
-    del sys.modules[_name]
 
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
 # the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
@@ -33,21 +31,16 @@ if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
     os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
 
 # Outside libraries are imported once here and shared by all workers: a worker starts in half the time and costs
-# half the memory. Never an engine (TensorFlow loaded before a fork hangs), and never our own code: workers
-# import that themselves, so that HUP takes new code.
+# half the memory. Never an engine: TensorFlow loaded before a fork hangs.
 import flask_restful  # noqa: F401
-import numpy as np  # noqa: F401
 import orjson  # noqa: F401
-from PIL import (  # noqa: F401
-    BmpImagePlugin,
-    GifImagePlugin,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
 from prometheus_client import multiprocess
+
+from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
+
+# Our own code is forgotten again: workers import it themselves, so that HUP takes new code.
+for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
+    del sys.modules[_name]
 
 wsgi_app = "api:app"
 bind = [_config.bind or f"{_config.host}:{_config.port}"]

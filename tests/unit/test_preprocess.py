@@ -236,6 +236,13 @@ def test_sizes() -> None:
     assert to_tensor(encoded(scene(), "PNG"), HOW, Limits(max_pixels=96 * 64)).shape == (32, 32, 3)
 
 
+@pytest.mark.parametrize("side", [7_100, 9_600, 20_000])  # over our limit, over Pillow's warning, over its error
+def test_a_header_that_claims_too_many_pixels(side: int) -> None:
+    data = bytearray(encoded(scene(), "BMP"))
+    data[18:26] = side.to_bytes(4, "little") * 2
+    assert refused(bytes(data)) is errors.PictureTooLarge
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_a_file_cut_anywhere_is_broken_or_whole(kind: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
