@@ -71,7 +71,7 @@ def _main() -> None:
         count, started = 0, time.perf_counter()
         end = started + float(line)
         while time.perf_counter() < end:
-            model.engine(model.prepare([photo]))
+            model.classify(model.prepare([photo]))
             count += 1
         print(count, time.perf_counter() - started, flush=True)
 

@@ -34,7 +34,7 @@ def _main() -> None:
     tensor = model.prepare([photo])
     stages: dict[str, Callable[[], object]] = {
         "decode": lambda: model.prepare([photo]),
-        "engine": lambda: model.engine(tensor),
+        "engine": lambda: model.classify(tensor),
     }
     found: dict[str, list[float]] = {name: [] for name in stages}
     for _ in range(_BATCHES):

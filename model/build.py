@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from . import bundle as bundles
 from . import engines
-from .bundle import Bundle, File
+from .bundle import Bundle, File, Tensor
 from .errors import BundleError
 from .preprocess import Preprocessing
 
@@ -55,12 +55,15 @@ def build(
     try:
         model.save(work / "model.keras")
         (work / "model.tflite").write_bytes(_litert(model))
-        np.savez_compressed(work / "golden.npz", inputs=golden, outputs=np.asarray(model(golden, training=False)))
+        np.savez_compressed(work / "golden.npz", input_0=golden, output_0=np.asarray(model(golden, training=False)))
         bundle = Bundle(
             folder=work,
             name=name,
             version=version,
             labels=tuple(labels),
+            scores="as_is",
+            inputs=(Tensor("image", "float32", model.input_shape),),
+            outputs=(Tensor("probabilities", "float32", model.output_shape),),
             preprocessing=preprocessing,
             engines={"litert": File.of(work / "model.tflite"), "keras": File.of(work / "model.keras")},
             default_engine="litert",
@@ -81,7 +84,7 @@ def build(
 
 def _litert(model: keras.Model) -> bytes:
     """LiteRT with float16 weights: half the size; exact where the weights are float16 values already."""
-    fixed = keras.layers.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
+    fixed = keras.layers.Input(batch_shape=(1, *model.input_shape[1:]), name="input_0")
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(fixed, model(fixed)))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]

@@ -1,9 +1,9 @@
 """The bundle on disk: a model version, ready to serve, with all that is needed to prove it.
 
-bundle.json   name, version, labels, preprocessing, files with sha256 and size, how it was built
+bundle.json   name, version, labels, inputs, outputs, preprocessing, files with sha256 and size, how it was built
 model.keras   the source model and reference engine
 model.tflite  the compiled engine(s)
-golden.npz    `inputs` float32 (n, height, width, 3) and `outputs` float32 (n, labels), Keras' own answers
+golden.npz    `input_0`, `input_1`, ... and `output_0`, ...: inputs, and Keras' own answers to them
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from .errors import BundleError, EngineMissing
 from .preprocess import Preprocessing
 
 MANIFEST = "bundle.json"
-FORMAT = 1
+FORMAT = 2
+SCORES = ("as_is", "softmax", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,48 @@ class File:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """An input or output: its name, numpy dtype ("string" for text), and shape; None where the size varies.
+
+    The first axis is the batch.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Tensor:
+        """Read the form kept in bundle.json."""
+        return cls(entry["name"], entry["dtype"], tuple(entry["shape"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in bundle.json."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """A bundle's manifest, read and checked for form. The files are checked by `check_file` and `prove`."""
+    """A bundle's manifest, read and checked for form. The files are checked by `check_file` and `prove`.
+
+    labels: those of the first output's values, or of its two outcomes where it has one value; none where the model
+    does not classify. scores: how its values become scores ("as_is", "softmax", "sigmoid").
+    preprocessing: how a picture becomes the one input; None where the model takes tensors.
+    """
 
     folder: Path
     name: str
     version: str
     labels: tuple[str, ...]
-    preprocessing: Preprocessing
+    scores: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    preprocessing: Preprocessing | None
     engines: dict[str, File]
     default_engine: str
     golden: File
     tolerance: float
     built: dict[str, Any]
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of one instance."""
-        return (self.preprocessing.height, self.preprocessing.width, 3)
 
     def engine_file(self, engine: str) -> File:
         """The compiled file of an engine. Raises EngineMissing when the bundle has none."""
@@ -85,20 +110,50 @@ class Bundle:
 
         Raises BundleError when an answer differs by more than the tolerance or names another label.
         """
-        with np.load(self.check_file(self.golden)) as golden:
-            inputs, expected = golden["inputs"], golden["outputs"]
-        answers = engine(inputs)
-        if answers.shape != expected.shape:
-            raise BundleError(f"The engine answers in shape {answers.shape}; {expected.shape} was recorded.")
-        difference = float(np.max(np.abs(answers - expected)))
+        inputs, expected = self.golden_tensors()
+        answers = engine(*inputs)
+        differences = []
+        for tensor, answer, wanted in zip(self.outputs, answers, expected, strict=True):
+            if answer.shape != wanted.shape:
+                raise BundleError(f"{tensor.name} has shape {answer.shape}; {wanted.shape} was recorded.")
+            differences.append(largest_difference(answer, wanted))
+        difference = float(np.max(differences))
         if not difference <= self.tolerance:  # also true for NaN
             raise BundleError(
                 f"The engine's golden answers differ by {difference:.2g}; {self.tolerance:.2g} is allowed. "
                 "Build the bundle again."
             )
-        if not np.array_equal(answers.argmax(1), expected.argmax(1)):
+        labels = (self.to_scores(values[0]).argmax(-1) for values in (answers, expected))
+        if self.labels and not np.array_equal(*labels):
             raise BundleError("The engine gives another label on a golden input. Build the bundle again.")
         return difference
+
+    def golden_tensors(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """(inputs, outputs) of golden.npz. Raises BundleError."""
+        with np.load(self.check_file(self.golden)) as golden:
+            try:
+                inputs = [golden[f"input_{number}"] for number in range(len(self.inputs))]
+                return inputs, [golden[f"output_{number}"] for number in range(len(self.outputs))]
+            except KeyError as missing:
+                raise BundleError(f"{self.golden.name} lacks a tensor: {missing}. Build the bundle again.") from missing
+
+    def to_scores(self, values: np.ndarray) -> np.ndarray:
+        """The first output, float (n, labels) or (n, 1) for one of two -> a score for each label, float32."""
+        if self.scores == "softmax":
+            values = np.exp(values - values.max(-1, keepdims=True))
+            values /= values.sum(-1, keepdims=True)
+        elif self.scores == "sigmoid":
+            values = 1 / (1 + np.exp(-values))
+        if values.shape[-1] == 1:
+            values = np.concatenate([1 - values, values], -1)
+        return values.astype(np.float32, copy=False)
+
+
+def largest_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two arrays of one shape. Text either agrees (0) or does not (infinity)."""
+    if one.dtype.kind in "OSU":
+        return 0.0 if np.array_equal(one, other) else np.inf
+    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0))
 
 
 def read(folder: Path) -> Bundle:
@@ -118,7 +173,10 @@ def read(folder: Path) -> Bundle:
         name=data["name"],
         version=data["version"],
         labels=tuple(data["labels"]),
-        preprocessing=Preprocessing.from_json(data["preprocessing"]),
+        scores=data["scores"],
+        inputs=tuple(map(Tensor.from_json, data["inputs"])),
+        outputs=tuple(map(Tensor.from_json, data["outputs"])),
+        preprocessing=Preprocessing.from_json(data["preprocessing"]) if data["preprocessing"] else None,
         engines={engine: _file(entry) for engine, entry in data["engines"].items()},
         default_engine=data["default_engine"],
         golden=_file(data["golden"]),
@@ -134,8 +192,10 @@ def write(bundle: Bundle) -> None:
         "name": bundle.name,
         "version": bundle.version,
         "labels": list(bundle.labels),
-        "input": {"shape": [None, *bundle.input_shape], "dtype": "float32"},
-        "preprocessing": bundle.preprocessing.to_json(),
+        "scores": bundle.scores,
+        "inputs": [tensor.to_json() for tensor in bundle.inputs],
+        "outputs": [tensor.to_json() for tensor in bundle.outputs],
+        "preprocessing": bundle.preprocessing.to_json() if bundle.preprocessing else None,
         "engines": {engine: file.to_json() for engine, file in bundle.engines.items()},
         "default_engine": bundle.default_engine,
         "golden": bundle.golden.to_json(),
@@ -158,7 +218,9 @@ def _problems(data: Any) -> list[str]:
         "name": str,
         "version": str,
         "labels": list,
-        "preprocessing": dict,
+        "inputs": list,
+        "outputs": list,
+        "preprocessing": (dict, type(None)),
         "engines": dict,
         "default_engine": str,
         "golden": dict,
@@ -170,12 +232,30 @@ def _problems(data: Any) -> list[str]:
     ]
     if found:
         return found
-    if not data["labels"] or not all(isinstance(label, str) for label in data["labels"]):
+    if not all(isinstance(label, str) for label in data["labels"]):
         found.append("labels must be a list of strings")
+    if data.get("scores") not in SCORES:
+        found.append(f"scores must be one of {', '.join(SCORES)}")
+    tensors = [(which, entry) for which in ("inputs", "outputs") for entry in data[which]]
+    found += [f"{which} holds something that is no tensor" for which, entry in tensors if not _is_tensor(entry)]
+    if not data["inputs"] or not data["outputs"]:
+        found.append("inputs and outputs must name at least one tensor each")
+    if data["preprocessing"] and len(data["inputs"]) != 1:
+        found.append("preprocessing makes one input of a picture, and there are several")
     if data["default_engine"] not in data["engines"]:
         found.append("default_engine is not among engines")
     entries = {"golden": data["golden"], **{f"engines.{name}": entry for name, entry in data["engines"].items()}}
     return found + [f"{name} {fault}" for name, entry in entries.items() for fault in _file_problems(entry)]
+
+
+def _is_tensor(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("name"), str)
+        and isinstance(entry.get("dtype"), str)
+        and isinstance(entry.get("shape"), list)
+        and all(size is None or isinstance(size, int) for size in entry["shape"])
+    )
 
 
 def _file_problems(entry: Any) -> list[str]:

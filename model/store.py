@@ -13,7 +13,7 @@ import numpy as np
 from . import bundle as bundles
 from . import engines, preprocess
 from .bundle import Bundle
-from .errors import ModelError, ModelNotReady, UnknownModel
+from .errors import ModelError, ModelNotReady, NotAPicture, UnknownModel
 
 
 class State(StrEnum):
@@ -36,19 +36,26 @@ class Model:
     limits: preprocess.Limits
 
     def prepare(self, pictures: Sequence[bytes]) -> np.ndarray:
-        """Decode pictures to the model's input, float32 (n, height, width, 3).
+        """Decode pictures to the model's input, (n, height, width, channels).
 
-        Raises the PictureError of the first one that cannot be used; with several pictures it says which.
+        Raises NotAPicture where the model takes tensors instead, and the PictureError of the first one that cannot be
+        used; with several pictures it says which.
         """
-        tensors = []
+        tensors, how = [], self.bundle.preprocessing
+        if how is None:
+            raise NotAPicture(f"Model {self.bundle.name!r} takes no pictures. Send its inputs as JSON.")
         for number, data in enumerate(pictures, 1):
             try:
-                tensors.append(preprocess.to_tensor(data, self.bundle.preprocessing, self.limits))
+                tensors.append(preprocess.to_tensor(data, how, self.limits))
             except ModelError as error:
                 if len(pictures) > 1:
                     raise type(error)(f"Image {number} of {len(pictures)}: {error.message}") from error
                 raise
         return tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors)
+
+    def classify(self, *inputs: np.ndarray) -> np.ndarray:
+        """The bundle's inputs -> a score for each label, float32 (n, labels)."""
+        return self.bundle.to_scores(self.engine(*inputs)[0])
 
 
 class Version:

@@ -49,7 +49,7 @@ def answer(model: Model, pictures: Sequence[bytes], top: int, request_id: str) -
     started = time.perf_counter()
     batch = model.prepare(pictures)
     decoded = time.perf_counter()
-    scores = model.engine(batch)
+    scores = model.classify(batch)
     metrics.observe_stages(decoded - started, time.perf_counter() - decoded, len(pictures))
     body = {
         "model": {"name": model.bundle.name, "version": model.bundle.version},

@@ -16,8 +16,11 @@ NAMES = ("litert", "keras")
 class Engine(Protocol):
     """A loaded model. Made once in each worker, after fork; safe to call from several threads."""
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 (n, height, width, channels) -> float32 (n, labels), n >= 1."""
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Every output for every input, both in the bundle's order; the first axis is the batch, n >= 1.
+
+        The dtypes and the rest of the shapes are those that the bundle declares.
+        """
         ...
 
 

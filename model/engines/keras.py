@@ -18,13 +18,16 @@ class Keras:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        self._graph = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+        signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+        form = model._inputs_struct  # as the model's call takes them: one, a list or a dict
+        self._graph = tf.function(
+            lambda *inputs: keras.tree.flatten(model(keras.tree.pack_sequence_as(form, inputs), training=False)),
+            input_signature=signature,
+        )
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 (n, height, width, channels) -> float32 (n, labels)."""
-        answer: np.ndarray = self._graph(tf.constant(batch)).numpy()
-        return answer
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See Engine."""
+        return tuple(answer.numpy() for answer in self._graph(*map(tf.constant, inputs)))
 
 
 def load(file: Path) -> Keras:

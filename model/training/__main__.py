@@ -27,10 +27,12 @@ def main() -> None:
         from . import fit, photos, schedule
 
         train, val = (photos.read_split(options.photos, split) for split in ("train", "val"))
-        print(
-            f"{len(train)} photos to train on, {len(val)} to validate, {schedule.SHIPPED.epochs} epochs on {fit.DEVICE}"
-        )
-        fit.fit(train, val, schedule.SHIPPED, options.run)
+        print(f"{len(train)} photos to train on, {len(val)} to validate, on {fit.DEVICE}")
+        print(f"First the teacher, {schedule.TEACHER.epochs} epochs:")
+        fit.fit(train, val, schedule.TEACHER, options.run / "teacher")
+        print(f"Then the network that ships, {schedule.SHIPPED.epochs} epochs:")
+        teacher = fit.trained(schedule.TEACHER, options.run / "teacher")
+        fit.fit(train, val, schedule.SHIPPED, options.run, teacher)
     if not (options.run / "average.npz").is_file():
         sys.exit(f"kiln: {options.run} holds no trained weights yet. Run without --export-only first.")
     names = ("photos", "run", "store", "version")

@@ -45,7 +45,7 @@ def measure(
 
     tensors: float32 (n, height, width, 3); truth: int (n,); logits: float (n, labels) before calibration.
     """
-    scores = {name: engines.load(name, bundle.folder / file.name)(tensors) for name, file in bundle.engines.items()}
+    scores = {name: engines.load(name, bundle.folder / file.name)(tensors)[0] for name, file in bundle.engines.items()}
     served, guess = scores["litert"], scores["litert"].argmax(1)
     right = int((guess == truth).sum())
     wrong = [

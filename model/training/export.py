@@ -17,7 +17,7 @@ from rich.progress import track
 from .. import preprocess
 from ..build import build
 from ..preprocess import Preprocessing
-from . import calibration, card, curves, network
+from . import calibration, card, curves, network, schedule
 
 LABELS = ("cat", "dog")
 NAME = "catdog"
@@ -45,10 +45,10 @@ def export(photos: Path, run: Path, store: Path, version: str, side: int) -> Non
     tensors = np.stack([_tensor(photos / row["path"], how) for row in track(validation, "Reading validation photos")])
     truth = np.array([LABELS.index(row["label"]) for row in validation])
 
-    plain = network.fold(weights, side, temperature=1.0)
+    plain = network.fold(weights, schedule.SHIPPED.blocks, side, temperature=1.0)
     logits = np.log(np.clip(plain.predict(tensors, batch_size=64, verbose=0), 1e-12, None))
     temperature = calibration.fit_temperature(logits, truth)
-    model = network.fold(weights, side, temperature)
+    model = network.fold(weights, schedule.SHIPPED.blocks, side, temperature)
 
     shutil.rmtree(store / NAME / version, ignore_errors=True)
     bundle = build(

@@ -27,22 +27,24 @@ from .torch_layers import FusedBatchNormalization, FusedConv2D
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def fit(train: Photos, val: Photos, plan: Plan, run: Path, seed: int = 1) -> None:
+def fit(train: Photos, val: Photos, plan: Plan, run: Path, teacher: keras.Model | None = None, seed: int = 1) -> None:
     """Train by `plan` and leave in `run`: checkpoint.pt, history.jsonl and average.npz.
 
+    teacher: a network with every block of ours, from `trained`; we start with its weights and learn from its answers.
     A run that was stopped goes on after its last whole epoch.
     """
     run.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # the loader is one thread; the rest of the cores belong to the network
     keras.utils.set_random_seed(seed)
-    model = network.build(None, FusedConv2D, FusedBatchNormalization)
-    model.to(DEVICE)
+    model = _network(plan)
+    if teacher is not None:
+        network.copy_shared(teacher, model)
     average = [weight.value.detach().clone() for weight in model.weights]
     optimizer = _optimizer(model, plan)
     first = _resume(run, model, average, optimizer)
     for epoch in range(first, plan.epochs):
         stage, started = plan.stage(epoch), time.monotonic()
-        loss = _one_epoch(model, average, optimizer, train, plan, stage, epoch, seed)
+        loss = _one_epoch(model, teacher, average, optimizer, train, plan, stage, epoch, seed)
         row = {"epoch": epoch + 1, "side": stage.side, "lr": plan.lr_at(epoch + 1), "loss": loss}
         row["seconds"] = round(time.monotonic() - started, 1)
         if epoch % 2 == 1 or epoch + 1 == plan.epochs:
@@ -55,6 +57,20 @@ def fit(train: Photos, val: Photos, plan: Plan, run: Path, seed: int = 1) -> Non
         print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
 
 
+def trained(plan: Plan, run: Path) -> keras.Model:
+    """The network of `plan` with the averaged weights that `fit` left in `run`."""
+    model = _network(plan)
+    with np.load(run / "average.npz") as saved:
+        model.set_weights([saved[f"w{index}"] for index in range(len(saved.files))])
+    return model
+
+
+def _network(plan: Plan) -> keras.Model:
+    model = network.build(plan.blocks, None, FusedConv2D, FusedBatchNormalization)
+    model.to(DEVICE)
+    return model
+
+
 def _optimizer(model: keras.Model, plan: Plan) -> torch.optim.Optimizer:
     kernels = [v.value for v in model.trainable_variables if v.value.ndim > 1]
     others = [v.value for v in model.trainable_variables if v.value.ndim <= 1]
@@ -62,7 +78,9 @@ def _optimizer(model: keras.Model, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, plan.lr_at(0), momentum=plan.momentum, nesterov=True)
 
 
-def _one_epoch(model, average, optimizer, train: Photos, plan: Plan, stage: Stage, epoch: int, seed: int) -> float:
+def _one_epoch(
+    model, teacher, average, optimizer, train: Photos, plan: Plan, stage: Stage, epoch: int, seed: int
+) -> float:
     """One pass; returns the mean loss."""
     rng = np.random.default_rng([seed, epoch])
     steps = len(train) // plan.batch
@@ -77,6 +95,10 @@ def _one_epoch(model, average, optimizer, train: Photos, plan: Plan, stage: Stag
             share = float(rng.beta(0.4, 0.4))
             order = torch.randperm(len(x), device=DEVICE)
             x, target = torch.lerp(x[order], x, share), torch.lerp(target[order], target, share)
+        if teacher is not None:
+            with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16):
+                answer = teacher(x, training=False)
+            target = torch.lerp(target, answer.float().softmax(1), plan.taught)
         with torch.autocast(DEVICE, torch.bfloat16):
             logits = model(x, training=True)
         loss = F.cross_entropy(logits.float(), target, label_smoothing=plan.smoothing)

@@ -75,17 +75,17 @@ def test_an_engine_that_answers_otherwise_is_refused(
 ) -> None:
     bundle = bundles.read(folder)
     with np.load(folder / "golden.npz") as golden:
-        wrong = answers(golden["outputs"])
+        wrong = answers(golden["output_0"])
     with pytest.raises(BundleError, match=message):
-        bundle.prove(lambda batch: wrong)
+        bundle.prove(lambda batch: (wrong,))
 
 
 def test_another_label_within_the_tolerance_is_refused(folder: Path) -> None:
     even = np.array([[0.5004, 0.4996]], np.float32)
-    np.savez(folder / "golden.npz", inputs=np.zeros((1, 112, 112, 3), np.float32), outputs=even)
+    np.savez(folder / "golden.npz", input_0=np.zeros((1, 112, 112, 3), np.float32), output_0=even)
     edit(folder, lambda data: data.update(golden=bundles.File.of(folder / "golden.npz").to_json()))
     with pytest.raises(BundleError, match="another label"):
-        bundles.read(folder).prove(lambda batch: even[:, ::-1])
+        bundles.read(folder).prove(lambda batch: (even[:, ::-1],))
 
 
 def test_no_manifest_is_no_bundle(folder: Path) -> None:
@@ -94,7 +94,7 @@ def test_no_manifest_is_no_bundle(folder: Path) -> None:
         bundles.read(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 2}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "\x00"])
 def test_a_manifest_that_is_not_ours_is_refused(folder: Path, text: str) -> None:
     (folder / bundles.MANIFEST).write_text(text)
     with pytest.raises(BundleError):

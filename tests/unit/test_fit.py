@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from model.training.schedule import Cycle, Plan, Stage, Strength
 pytestmark = [pytest.mark.unit, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PLAN = Plan(
-    cycles=(Cycle(0.05, 1, (Stage(2, 32, Strength(), 0.5), Stage(2, 48, Strength(min_area=0.8), 0.0))),), batch=16
+    blocks=(1, 1, 2, 0),
+    cycles=(Cycle(0.05, 1, (Stage(2, 32, Strength(), 0.5), Stage(2, 48, Strength(min_area=0.8), 0.0))),),
+    batch=16,
 )
 
 
@@ -61,11 +64,23 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
         assert np.allclose(one, other, atol=1e-4)
 
 
+def test_a_smaller_network_starts_as_its_teacher_and_learns_from_it(photos: Photos, tmp_path: Path) -> None:
+    fit.fit(photos, photos, PLAN, tmp_path / "teacher")
+    teacher = fit.trained(PLAN, tmp_path / "teacher")
+    before = [weight.copy() for weight in teacher.get_weights()]
+    still = dataclasses.replace(PLAN, blocks=(1, 1, 1, 0), cycles=(Cycle(0.0, 0, PLAN.cycles[0].stages),), taught=0.7)
+    fit.fit(photos, photos, still, tmp_path / "student", teacher)
+    kernel = fit.trained(still, tmp_path / "student").get_layer("stage3_block1_first").get_weights()[0]
+    assert np.allclose(kernel, teacher.get_layer("stage3_block1_first").get_weights()[0], atol=1e-4)
+    for weight, old in zip(teacher.get_weights(), before, strict=True):
+        assert np.array_equal(weight, old)
+
+
 def test_the_fused_layers_compute_what_keras_computes() -> None:
     import torch
 
-    fused = network.build(None, fit.FusedConv2D, fit.FusedBatchNormalization)
-    plain = network.build(None)
+    fused = network.build(PLAN.blocks, None, fit.FusedConv2D, fit.FusedBatchNormalization)
+    plain = network.build(PLAN.blocks)
     plain.set_weights(fused.get_weights())
     for side in (48, 56):  # sides that are even all the way down, and not
         x = torch.rand(2, side, side, 3)

@@ -22,7 +22,7 @@ def test_a_loaded_model_answers() -> None:
     store = Store(SHIPPED, Limits())
     assert store.load("catdog").state is State.AVAILABLE
     model = store.get("catdog")
-    scores = model.engine(model.prepare([PHOTO, PHOTO]))
+    scores = model.classify(model.prepare([PHOTO, PHOTO]))
     assert scores.shape == (2, 2)
     assert scores.sum(1) == pytest.approx([1, 1], abs=1e-5)
     assert np.array_equal(scores[0], scores[1])
