@@ -37,11 +37,10 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
-    app.extensions["kiln"] = {"settings": config, "store": store}
+    app.extensions["kiln"] = {"settings": config, "store": store, "express": Express(store, config)}
     request_id.install(app)
     metrics.install(app, access_log=config.access_log)
     routes.install(app)
-    app.wsgi_app = Express(app.wsgi_app, store, config)  # type: ignore[method-assign]
     return app
 
 

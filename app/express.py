@@ -2,16 +2,13 @@
 
 It does what `routes` and `resources/predict.py` do, with the same functions, but builds no request, context and
 response of Flask around them: next to an engine that turns over the processor's caches, those cost more than all the
-rest of the way (`./kiln bench`: Kiln / bare loop). Whatever is unusual, and everything that fails, is handed to Flask
-with its body, so that there is one place for errors.
+rest of the way (`./kiln bench`: Kiln / bare loop). Whatever is unusual, and everything that fails, is for Flask to
+answer, so that there is one place for errors. `deploy/worker.py` takes this way.
 """
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from model.store import Store
 
@@ -23,41 +20,26 @@ ROUTE = "/predict"
 
 
 class Express:
-    """A WSGI application in front of Flask's."""
+    """Answers pictures posted to /predict with no query."""
 
-    def __init__(self, flask: Callable[..., Iterable[bytes]], store: Store, settings: Settings) -> None:
-        self._flask = flask
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer it, or let Flask."""
-        length = environ.get("CONTENT_LENGTH", "")
-        if not (
-            environ.get("kiln.whole")  # set by our worker; nobody else knows
-            and environ["PATH_INFO"] == ROUTE
-            and environ["REQUEST_METHOD"] == "POST"
-            and not environ["QUERY_STRING"]
-            and environ.get("CONTENT_TYPE", "").startswith("image/")
-            and length.isdecimal()
-            and 0 < int(length) <= self._settings.max_body_bytes
-        ):
-            return self._flask(environ, start_response)
+    def __call__(self, kind: str, offered_id: str, body: bytes) -> tuple[str, bytes] | None:
+        """(request id, JSON body of a 200); None where Flask must answer.
+
+        kind: the body's media type. offered_id: the client's request id, or nothing.
+        """
+        if not kind.startswith("image/") or not 0 < len(body) <= self._settings.max_body_bytes:
+            return None
         started = time.perf_counter()
-        body = environ["wsgi.input"].read(int(length))
         try:
-            identity = request_id.chosen(environ.get("HTTP_X_REQUEST_ID", ""))
+            identity = request_id.chosen(offered_id)
             model = self._store.get(self._settings.model)
             content = answer(model, [body], min(DEFAULT_TOP, len(model.bundle.labels)), identity)
         except Exception:
-            environ["wsgi.input"] = io.BytesIO(body)
-            return self._flask(environ, start_response)
-        headers = [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(content))),
-            (request_id.HEADER, identity),
-        ]
-        start_response("200 OK", headers)
+            return None  # Flask meets the same fault and says what it is
         seconds = time.perf_counter() - started
-        metrics.record(ROUTE, "POST", ROUTE, 200, seconds, access_log=self._settings.access_log)
-        return (content,)
+        metrics.record(ROUTE, "POST", ROUTE, 200, seconds, identity, access_log=self._settings.access_log)
+        return identity, content

@@ -11,6 +11,7 @@ The master imports this file, so it imports neither the app nor an engine.
 from __future__ import annotations
 
 import fcntl
+import functools
 import http
 import math
 import re
@@ -25,19 +26,24 @@ from concurrent.futures import Future
 from typing import Any
 
 import orjson
-from gunicorn import util
+from gunicorn import SERVER, util
 from gunicorn.http import errors
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+
+from . import plain
 
 FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
 HEAD_SECONDS = 5.0  # from the first byte of a request to the end of its headers
 ANSWER_SECONDS = 15  # in which the client takes nothing of the answer
 TICK_SECONDS = 0.25  # how exactly deadlines are kept
 HEAD_BYTES = 8192
+NOTIFY_SECONDS = 0.5
+DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 READ_BYTES = 65536  # in one piece; most photos need no second one
 _LENGTH = re.compile(rb"\nContent-Length:[ \t]*([^\r]*)", re.IGNORECASE)
+_CONFIG = "gunicorn.config"  # where hooks live that do nothing
 _WAITS = re.compile(rb"\n(?:Transfer-Encoding|Expect)[ \t]*:", re.IGNORECASE)
 
 
@@ -133,6 +139,23 @@ class OneSend:
             return self.held
 
 
+def send_now(client: socket.socket, conn: TConn, answer: bytes) -> bool:
+    """Send it without waiting. False where the client did not take all of it; conn.unsent is the rest."""
+    try:
+        conn.unsent = answer[client.send(answer, socket.MSG_DONTWAIT) :]
+    except BlockingIOError:
+        conn.unsent = answer
+    except OSError:  # the client is gone, which reading will show again
+        conn.unsent = b""
+    return not conn.unsent
+
+
+@functools.lru_cache(2)
+def http_date(second: int) -> str:
+    """The time as HTTP writes it, of a second since the epoch."""
+    return util.http_date(second)
+
+
 class Answered:
     """What `finish_request` asks of a future, for a request that was answered at once on a connection to keep."""
 
@@ -145,40 +168,67 @@ class Answered:
         return False
 
 
-def is_whole(client: socket.socket) -> bool:
+def read_now(client: socket.socket) -> bytes:
+    """What has arrived, up to READ_BYTES, without waiting; empty where that is nothing, or the client is gone."""
+    try:
+        return client.recv(READ_BYTES, socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
+
+
+def is_whole(data: bytes, client: socket.socket) -> bool:
     """Whether a request has arrived from its first to its last byte, so that reading it will not wait.
 
-    Looks without taking. What it is not sure of (a chunked body, a head over 8 KiB) counts as not whole.
+    data: what was read of it already. What is not sure (a chunked body, a head over 8 KiB) counts as not whole.
     """
+    end = data.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
+    if end < 4 or _WAITS.search(data, 0, end):
+        return False
+    lengths = _LENGTH.findall(data, 0, end)
+    if not lengths:
+        return True
     try:
-        head = client.recv(HEAD_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        end = head.find(b"\r\n\r\n") + 4
-        if end < 4 or _WAITS.search(head, 0, end):
-            return False
-        lengths = _LENGTH.findall(head, 0, end)
-        if not lengths:
-            return True
-        arrived: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
-        return len(lengths) == 1 and arrived >= end + int(lengths[0])
+        waiting: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
+        return len(lengths) == 1 and len(data) + waiting >= end + int(lengths[0])
     except (OSError, ValueError):
         return False
+
+
+def unread(environ: dict[str, Any]) -> int:
+    """Bytes of a body of known length that the app has not read."""
+    return getattr(environ["wsgi.input"].reader, "length", 0)
+
+
+def parser_of(conn: TConn) -> RequestParser:
+    """The connection's parser; made when it is first needed, which TConn.init would do, but with our reader."""
+    if conn.parser is None:
+        conn.parser = RequestParser(conn.cfg, conn.sock, conn.client)
+        conn.parser.unreader = Reader(conn.sock)
+    return conn.parser
 
 
 class Worker(ThreadWorker):
     """gthread, with bounded waiting for clients and one form of errors."""
 
     def load_wsgi(self) -> None:
-        """Tell the app that its body has a deadline, and obey its `Connection: close`, which gunicorn drops."""
+        """Tell the app that its body has a deadline, and obey its `Connection: close`, which gunicorn drops.
+
+        Announce that, too, where gunicorn is going to close the connection because of a long body that was not read.
+        Take the app's express way where nothing of gunicorn's own has to see each request.
+        """
         super().load_wsgi()
         app, self.main_loop = self.wsgi, threading.get_ident()
-        self.body_seconds = app.extensions["kiln"]["settings"].body_timeout
+        parts = app.extensions["kiln"]
+        self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
+        hooks = (self.cfg.pre_request, self.cfg.post_request)
+        if self.log.access_log_enabled or self.cfg.statsd_host or any(hook.__module__ != _CONFIG for hook in hooks):
+            self.express = None
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
             environ["kiln.body_deadline"] = True
-            environ["kiln.whole"] = threading.get_ident() == self.main_loop  # it alone answers whole requests
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-                if ("Connection", "close") in headers:
+                if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
                     start_response.__self__.force_close()  # gunicorn's Response
                 return start_response(status, headers, exc_info)
 
@@ -186,21 +236,81 @@ class Worker(ThreadWorker):
 
         self.wsgi = closing
 
+    notified = -math.inf
+
+    def notify(self) -> None:
+        """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds."""
+        if (now := time.monotonic()) > self.notified + NOTIFY_SECONDS:
+            super().notify()
+            self.notified = now
+
     busy = 0  # connections that are in the hands of the threads or wait for one; counted in the main loop alone
 
-    def enqueue_req(self, conn: TConn) -> None:
-        """Answer a request that is here as a whole at once, in the main loop; leave all others to the threads.
+    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        """A request on a connection that was kept. It stays in the poller while its requests are plain."""
+        data = read_now(client)
+        answer = self.plain_answer(data)
+        if answer is not None and send_now(client, conn, answer):
+            self.keepalived_conns.remove(conn)
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self.go_on(conn, data, answer)
 
-        A worker has one core's worth of work, so a thread gains nothing for a request that needs no waiting, and
-        handing it over and back costs more than Flask does. While the loop answers, it accepts nobody: new
-        connections go to a worker that is free. The threads, too, take no more connections than they are: with
-        connections that are kept alive, the worker that wakes first would else keep all clients for itself.
+    def enqueue_req(self, conn: TConn) -> None:
+        """A request on a new connection, or one that was read along with the request before it."""
+        if conn.parser is not None and conn.parser.unreader.buf.getvalue():
+            self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
+            return
+        data = read_now(conn.sock)
+        answer = self.plain_answer(data)
+        if answer is not None and send_now(conn.sock, conn, answer):
+            parser_of(conn)
+            super().finish_request(conn, Answered())
+        else:
+            self.go_on(conn, data, answer)
+
+    def plain_answer(self, data: bytes) -> bytes | None:
+        """The answer to a plain request, if `data` is one and it can be answered well."""
+        if self.express is None or not self.alive or self.nr + 1 >= self.max_requests:
+            return None
+        request = plain.read(data)
+        if request is None or (made := self.express(*request)) is None:
+            return None
+        self.nr += 1
+        self.notify()  # many in a row must not look like one that hangs
+        request_id, content = made
+        return (
+            "HTTP/1.1 200 OK\r\n"
+            f"Server: {SERVER}\r\n"
+            f"Date: {http_date(int(time.time()))}\r\n"
+            "Connection: keep-alive\r\n"
+            "Content-Type: application/json\r\n"
+            f"Content-Length: {len(content)}\r\n"
+            f"X-Request-ID: {request_id}\r\n\r\n"
+        ).encode("latin-1") + content
+
+    def go_on(self, conn: TConn, data: bytes, answer: bytes | None) -> None:
+        """What is not done with at once.
+
+        A request that is here as a whole is answered in the main loop all the same, all others by the threads. A
+        worker has one core's worth of work, so a thread gains nothing for a request that needs no waiting, and handing
+        it over and back costs more than Flask does. While the loop answers, it accepts nobody: new connections go to a
+        worker that is free. The threads, too, take no more connections than they are: with connections that are kept
+        alive, the worker that wakes first would else keep all clients for itself.
         """
-        # What was read along with an earlier request cannot be seen on the socket.
-        if (conn.parser is not None and conn.parser.unreader.buf.getvalue()) or not is_whole(conn.sock):
+        unreader = parser_of(conn).unreader
+        if answer is not None:  # the client has taken a part of it
+            self.hand_over(conn, self.deliver, conn, True)
+            return
+        unreader.unread(data)
+        conn.data_ready = conn.data_ready or bool(data)
+        if not is_whole(data, conn.sock):
             self.hand_over(conn, self.handle, conn)
             return
-        self.notify()  # many in a row must not look like one that hangs
+        self.notify()
         keep = self.answer(conn)
         if conn.unsent or not keep:
             self.hand_over(conn, self.deliver, conn, keep)
@@ -242,10 +352,7 @@ class Worker(ThreadWorker):
         """Read and answer one request. True to keep the connection."""
         conn.data_ready = True
         conn.unsent = b""
-        if conn.parser is None:  # what TConn.init would do, but with our reader
-            conn.parser = RequestParser(self.cfg, conn.sock, conn.client)
-            conn.parser.unreader = Reader(conn.sock)
-        conn.parser.unreader.until(HEAD_SECONDS, HeadTimeout)
+        parser_of(conn).unreader.until(HEAD_SECONDS, HeadTimeout)
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:

@@ -9,6 +9,7 @@ the slots.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from pathlib import Path
@@ -77,21 +78,28 @@ def install(app: Flask, *, access_log: bool) -> None:
     def finish(answer: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "unknown"
         seconds = time.perf_counter() - g.started
-        record(route, request.method, request.path, answer.status_code, seconds, access_log=access_log)
+        record(route, request.method, request.path, answer.status_code, seconds, g.request_id, access_log=access_log)
         return answer
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def record(route: str, method: str, path: str, status: int, seconds: float, *, access_log: bool) -> None:
+# Finding a metric by its labels costs as much as counting; there are few, since no label grows without bound.
+_requests = functools.cache(REQUESTS.labels)
+_request_seconds = functools.cache(REQUEST_SECONDS.labels)
+
+
+def record(
+    route: str, method: str, path: str, status: int, seconds: float, request_id: str, *, access_log: bool
+) -> None:
     """Count, time and, if asked to, log one answered request."""
-    method = method if method in _METHODS else "other"  # a label must not grow without bound
-    REQUESTS.labels(route, method, str(status)).inc()
-    REQUEST_SECONDS.labels(route).observe(seconds)
+    method = method if method in _METHODS else "other"
+    _requests(route, method, str(status)).inc()
+    _request_seconds(route).observe(seconds)
     if access_log:
         fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1000, 2)}
-        logger.info("request", extra={"fields": fields})
+        logger.info("request", extra={"fields": {"request_id": request_id, **fields}})
 
 
 def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> None:

@@ -1,0 +1,89 @@
+"""What counts as a plain request, and that nothing else does."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deploy import plain
+
+pytestmark = pytest.mark.unit
+
+BODY = b"\xff\xd8\xff picture"
+HEADERS = (b"Host: kiln.test", b"Content-Type: image/jpeg", b"Content-Length: %d" % len(BODY))
+
+
+def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tuple[bytes, ...] = HEADERS) -> bytes:
+    return b"\r\n".join((line, *headers, *more, b"", BODY))
+
+
+def test_a_plain_request_is_read() -> None:
+    assert plain.read(request()) == ("image/jpeg", "", BODY)
+    more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
+    assert plain.read(request(*more)) == ("image/jpeg", "a-1", BODY)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        request()[:-1],
+        request() + b"P",
+        request(line=b"POST /predict HTTP/1.0"),
+        request(line=b"POST /predict?top=1 HTTP/1.1"),
+        request(line=b"POST http://kiln.test/predict HTTP/1.1"),
+        request(line=b"PUT /predict HTTP/1.1"),
+        request(line=b"POST  /predict HTTP/1.1"),
+        request(headers=HEADERS[1:]),
+        request(headers=HEADERS[:2]),
+        request(headers=(*HEADERS[:1], *HEADERS[2:])),
+        request(headers=(*HEADERS[:1], b"Content-Type: application/json", HEADERS[2])),
+        request(HEADERS[2]),
+        request(HEADERS[0]),
+        request(b"content-length: 11"),
+        request(headers=(*HEADERS[:2], b"Content-Length: +10")),
+        request(headers=(*HEADERS[:2], b"Content-Length: 1_0")),
+        request(headers=(*HEADERS[:2], "Content-Length: ١٠".encode())),
+        request(b"Transfer-Encoding: chunked"),
+        request(b"Expect: 100-continue"),
+        request(b"Connection: close"),
+        request(b"Upgrade: h2c"),
+        request(b"Content-Encoding: gzip"),
+        request(b" folded: line"),
+        request(b"Blank : before the colon"),
+        request(b"No colon"),
+        request(b"X: a\nContent-Length: 3"),
+        request(b"X: a\rTransfer-Encoding: chunked"),
+        request(b"X: \x00"),
+        request(b"X: " + b"a" * plain.MAX_HEAD),
+        request(*[b"X: a"] * 80),
+        request().replace(b"\r\n", b"\n"),
+    ],
+)
+def test_anything_else_is_left_alone(data: bytes) -> None:
+    assert plain.read(data) is None
+
+
+NAMES = st.sampled_from([b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Host", b"X-A", b"Expect", b"x\tb"])
+VALUES = st.sampled_from([b"10", b"11", b"chunked", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""])
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b""]), VALUES), max_size=4))
+@example([(b"Transfer-Encoding", b":", b"chunked")])
+@example([(b"Content-Length", b": ", b"\x0b11")])
+def test_what_it_reads_gunicorn_reads_alike(headers: list[tuple[bytes, bytes, bytes]]) -> None:
+    data = request(*(b"".join(header) for header in headers))
+    found = plain.read(data)
+    if found is None:
+        return
+    parsed = next(RequestParser(Config(), io.BytesIO(data), ("127.0.0.1", 1)))
+    assert (parsed.method, parsed.uri, parsed.version) == ("POST", "/predict", (1, 1))
+    assert parsed.body.read() == found.body
+    fields = dict(parsed.headers)
+    assert fields["CONTENT-TYPE"] == found.kind
+    assert not parsed.should_close()
