@@ -20,6 +20,7 @@ _STATUS: dict[type[model_errors.ModelError], int] = {
     model_errors.PictureError: 400,
     model_errors.UnknownModel: 404,
     model_errors.ModelNotReady: 503,
+    model_errors.Overloaded: 503,
     model_errors.ModelError: 500,
 }
 

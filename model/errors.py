@@ -73,6 +73,12 @@ class ModelNotReady(ModelError):
     code = "model_not_ready"
 
 
+class Overloaded(ModelError):
+    """More work waits than will be done in time; nothing of this request was begun."""
+
+    code = "overloaded"
+
+
 class EngineMissing(ModelError):
     """The engine asked for is unknown, not in the bundle, or its package is not installed."""
 
