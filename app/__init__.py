@@ -26,6 +26,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from model.store import Store
 
     from . import routes
+    from .admission import Admission
     from .express import Express
     from .telemetry import logs, metrics, request_id
 
@@ -37,7 +38,12 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
-    app.extensions["kiln"] = {"settings": config, "store": store, "express": Express(store, config)}
+    app.extensions["kiln"] = {
+        "settings": config,
+        "store": store,
+        "express": Express(store, config),
+        "admission": Admission(config.deadline),
+    }
     request_id.install(app)
     metrics.install(app, access_log=config.access_log)
     routes.install(app)

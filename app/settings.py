@@ -88,6 +88,9 @@ class Settings:
     max_images: int = _setting(16, _integer(1, 1024), "most images in one request")
     max_pixels: int = _setting(50_000_000, _integer(64, 170_000_000), "most pixels of one image, before decoding")
     body_timeout: float = _setting(15.0, _seconds(0.1, 300), "seconds in which a request body must arrive")
+    deadline: float = _setting(
+        1.0, _seconds(0.01, 300), "seconds in which work on a request must begin, or it gets 503"
+    )
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")

@@ -208,7 +208,8 @@ def gunicorn(
 ) -> Iterator[Server]:
     """gunicorn with the shipped configuration, on a port that the system chooses, up once `up` answers 200."""
     log = folder / "gunicorn.log"
-    defaults = {"bind": "127.0.0.1:0", "workers": 2}
+    # Tests share few cores: what they are about must not be refused because a machine is slow.
+    defaults = {"bind": "127.0.0.1:0", "workers": 2, "deadline": 60}
     with running(command, log, cwd=ROOT, env=clean_environment(**(defaults | settings))) as process:
 
         def listening() -> re.Match[str] | None:

@@ -87,6 +87,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 # Finding a metric by its labels costs as much as counting; there are few, since no label grows without bound.
 _requests = functools.cache(REQUESTS.labels)
+_errors = functools.cache(ERRORS.labels)
 _request_seconds = functools.cache(REQUEST_SECONDS.labels)
 
 
@@ -109,9 +110,15 @@ def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> 
     IMAGES.inc(images)
 
 
+def count_unread(code: str, status: int) -> None:
+    """Count one request that was refused before anything looked into it."""
+    _errors(code).inc()
+    _requests("unread", "other", str(status)).inc()
+
+
 def count_error(code: str) -> None:
     """Count one refused or failed request."""
-    ERRORS.labels(code).inc()
+    _errors(code).inc()
 
 
 def model_state(version: Version) -> None:

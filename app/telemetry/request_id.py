@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import uuid
 
 from flask import Flask, Response, g, request
 
@@ -12,8 +12,8 @@ _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}", re.ASCII)
 
 
 def chosen(offered: str) -> str:
-    """The id that the client offered, where it is sane; else a new one."""
-    return offered if _SANE.fullmatch(offered) else uuid.uuid4().hex
+    """The id that the client offered, where it is sane; else a new one, which is a name and no secret."""
+    return offered if _SANE.fullmatch(offered) else f"{random.getrandbits(128):032x}"
 
 
 def install(app: Flask) -> None:

@@ -21,7 +21,7 @@ import pytest
 import requests
 from PIL import Image
 
-from deploy import worker
+from deploy import answers
 from tests import pictures
 from tests.servers import Answer, Server, assert_error, connect, exchange, post_head, read_answer
 
@@ -464,7 +464,7 @@ def test_slow_heads_are_answered_and_free_the_worker(start_service: Callable[...
     base = start_service(workers=1, threads=2)
     before = base.workers()
     head = b"GET /live HTTP/1.1\r\nX: "
-    with connect(base.url, timeout=worker.HEAD_SECONDS + 5) as silent, connect(base.url, timeout=0.05) as trickling:
+    with connect(base.url, timeout=answers.HEAD_SECONDS + 5) as silent, connect(base.url, timeout=0.05) as trickling:
         silent.sendall(head)
         trickling.sendall(head)
         assert_error(trickle(trickling, b"x"), 408, "head_timeout")

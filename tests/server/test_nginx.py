@@ -26,7 +26,7 @@ import requests
 from app import errors
 from app.settings import Settings
 from app.telemetry import request_id
-from deploy import worker
+from deploy import answers
 from tests import servers
 from tests.servers import NGINX_CONF, ROOT, Server, assert_error, connect, exchange, post_head, read_answer, wait_for
 
@@ -116,7 +116,7 @@ def test_timeouts_are_in_order() -> None:
     )
     gunicorn = json.loads(done.stdout)
     body_timeout = Settings().body_timeout
-    assert worker.HEAD_SECONDS < body_timeout < gunicorn["timeout"] < seconds("proxy_read_timeout")
+    assert answers.HEAD_SECONDS < body_timeout < gunicorn["timeout"] < seconds("proxy_read_timeout")
     # Idle connections between nginx and gunicorn: nginx closes first.
     idle = [int(value) for value in re.findall(r"^ *keepalive_timeout (\d+)s;", CONF, re.MULTILINE)]
     to_clients, to_gunicorn = idle
@@ -129,8 +129,8 @@ def test_codes_are_those_of_the_application() -> None:
     """The same mistake has the same code, whoever finds it."""
     codes = entries("kiln_error_code")
     ours = {str(status): code for status, (code, _) in errors._HTTP_CODES.items()}
-    ours |= {str(status): code for status, code, _ in worker._REFUSALS.values()}
-    ours["default"] = worker._FAULT[1]
+    ours |= {str(status): code for status, code, _ in answers._FAULTS.values()}
+    ours["default"] = answers._OURS[1]
     for status in codes.keys() & ours.keys():
         assert codes[status] == ours[status], status
     assert codes.keys() == entries("kiln_error_message").keys()

@@ -14,7 +14,7 @@ from deploy import plain
 
 pytestmark = pytest.mark.unit
 
-BODY = b"\xff\xd8\xff picture"
+BODY = b"\xff\xd8\xffpicture"
 HEADERS = (b"Host: kiln.test", b"Content-Type: image/jpeg", b"Content-Length: %d" % len(BODY))
 
 
@@ -23,9 +23,10 @@ def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tupl
 
 
 def test_a_plain_request_is_read() -> None:
-    assert plain.read(request()) == ("image/jpeg", "", BODY)
+    fields = {"host": "kiln.test", "content-type": "image/jpeg", "content-length": "10"}
+    assert plain.read(request()) == (fields, BODY)
     more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
-    assert plain.read(request(*more)) == ("image/jpeg", "a-1", BODY)
+    assert plain.read(request(*more)) == (fields | {"x-request-id": "a-1", "connection": "Keep-Alive"}, BODY)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +86,5 @@ def test_what_it_reads_gunicorn_reads_alike(headers: list[tuple[bytes, bytes, by
     assert (parsed.method, parsed.uri, parsed.version) == ("POST", "/predict", (1, 1))
     assert parsed.body.read() == found.body
     fields = dict(parsed.headers)
-    assert fields["CONTENT-TYPE"] == found.kind
+    assert fields["CONTENT-TYPE"] == found.fields["content-type"]
     assert not parsed.should_close()

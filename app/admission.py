@@ -1,0 +1,70 @@
+"""Bounded waiting: who is let in, until when, and what the others are told.
+
+A worker does one piece of work at a time. A request that would wait longer than its deadline is refused at once, with
+503 and Retry-After, while there is still time to try elsewhere; one whose deadline passes while it waits is dropped
+before anything is computed. So a worker under any load spends its time on answers that somebody still wants.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from .telemetry import metrics, request_id
+
+# How much of the time to its deadline a request may be expected to wait; the rest is for it, and for bad guesses.
+_SHARE = 0.8
+_WEIGHT = 0.05  # of the newest piece of work in the mean
+_START = re.compile(r"t=[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
+
+_REFUSALS = {
+    "overloaded": "More requests wait than can be answered in time. Try again in a moment. If that does not help, the "
+    "model is slow and its operator can give requests more time: KILN_DEADLINE.",
+    "deadline_exceeded": "The request waited until its deadline; nothing was computed. Try again or give it more time.",
+    "client_gone": "The client closed its connection while its request waited.",
+}
+
+
+class Admission:
+    """The rule of one worker. deadline: seconds from a request's arrival in which work on it must begin."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._mean = 0.0
+
+    def worked(self, seconds: float) -> None:
+        """Learn how long a piece of work took."""
+        self._mean += _WEIGHT * (seconds - self._mean)
+
+    def expiry(self, now: float, started: str, patience: str) -> float:
+        """When work on a request must begin, on the clock of time.monotonic(), where `now` is that too.
+
+        started: the X-Request-Start that a proxy sets, "t=" and seconds since the epoch. patience: the client's
+        X-Deadline-Ms, milliseconds from then. What is missing or makes no sense counts for nothing; a client can
+        shorten its deadline, not lengthen it.
+        """
+        seconds = self._deadline
+        if patience.isascii() and patience.isdecimal() and len(patience) < 10:
+            seconds = min(seconds, int(patience) / 1000)
+        return now + seconds - _since(started)
+
+    def admits(self, waiting: int, left: float) -> bool:
+        """May a request that has `left` seconds wait behind `waiting` others?"""
+        return waiting * self._mean <= left * _SHARE
+
+    def in_time(self, now: float, expiry: float) -> bool:
+        """May work on a request begin now? Not if its answer would be late; of a slow model's time a fifth counts."""
+        return now + min(self._mean, self._deadline / 5) <= expiry
+
+    def refusal(self, code: str, offered_id: str) -> tuple[str, str]:
+        """(message, request id) for a request that is not worked on; counts it. There may be thousands a second."""
+        identity = request_id.chosen(offered_id)
+        metrics.count_unread(code, 499 if code == "client_gone" else 503)
+        return _REFUSALS[code], identity
+
+
+def _since(started: str) -> float:
+    """Seconds since an X-Request-Start, at least 0; clocks jump, so at most a minute counts."""
+    if not _START.fullmatch(started):
+        return 0.0
+    return min(max(time.time() - float(started[2:]), 0.0), 60.0)

@@ -1,0 +1,71 @@
+"""The answers that a worker writes itself: those of plain requests, and refusals of what never gets to Flask."""
+
+from __future__ import annotations
+
+import functools
+import http
+import time
+
+import orjson
+from gunicorn import SERVER, util
+from gunicorn.http import errors
+
+HEAD_SECONDS = 5.0  # from the first byte of a request to the end of its headers
+
+
+class HeadTimeout(errors.ParseException):
+    """The head of a request did not arrive in time."""
+
+    def __str__(self) -> str:
+        return f"The head of the request did not arrive within {HEAD_SECONDS:g} seconds."
+
+
+# What is wrong with a request that does not parse -> status, code, what to do. nginx.conf has the same codes.
+_FAULTS: dict[type[Exception], tuple[int, str, str]] = {
+    HeadTimeout: (408, "head_timeout", f"{HeadTimeout()} Send it again."),
+    errors.LimitRequestLine: (414, "uri_too_long", "The address is too long. Shorten it."),
+    errors.LimitRequestHeaders: (431, "headers_too_large", "The headers are too large. Send fewer or shorter ones."),
+    errors.ExpectationFailed: (417, "expectation_failed", "Only Expect: 100-continue is taken."),
+    errors.UnsupportedTransferCoding: (
+        501,
+        "not_implemented",
+        "A transfer encoding that is not taken. Send the body with its length or chunked.",
+    ),
+    errors.ParseException: (
+        400,
+        "bad_request",
+        "The request could not be read as HTTP. Check its first line and its headers.",
+    ),
+}
+_OURS = (500, "internal_error", "Something went wrong here. Try again; the log has it under the request id.")
+
+
+def of_fault(fault: Exception) -> tuple[int, str, str]:
+    """(status, code, message) for what was raised while a request was read; 500 where that is no fault of its own."""
+    if isinstance(fault, (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)):
+        return _OURS
+    return next((_FAULTS[kind] for kind in type(fault).__mro__ if kind in _FAULTS), _OURS)
+
+
+def error(code: str, message: str, request_id: str) -> bytes:
+    """The body of an error, in the app's form."""
+    return orjson.dumps({"error": {"code": code, "message": message}, "request_id": request_id}) + b"\n"
+
+
+def written(status: int, request_id: str, content: bytes, *, keep: bool, retry_after: int = 0) -> bytes:
+    """A whole answer of JSON. keep: whether the connection stays. retry_after: seconds; 0 says nothing of it."""
+    again = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+    return (
+        f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
+        f"Server: {SERVER}\r\n"
+        f"Date: {_date(int(time.time()))}\r\n"
+        f"Connection: {'keep-alive' if keep else 'close'}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n"
+        f"{again}X-Request-ID: {request_id}\r\n\r\n"
+    ).encode("latin-1") + content
+
+
+@functools.lru_cache(2)
+def _date(second: int) -> str:
+    return util.http_date(second)

@@ -1,0 +1,142 @@
+"""What a worker does with a client's socket: read until a deadline, look without waiting, send in one piece."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import re
+import socket
+import struct
+import termios
+import time
+from typing import Any
+
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn
+
+ANSWER_SECONDS = 15  # in which the client takes nothing of the answer
+TICK_SECONDS = 0.25  # how exactly deadlines are kept
+HEAD_BYTES = 8192
+READ_BYTES = 65536  # in one piece; most photos need no second one
+_LENGTH = re.compile(rb"\nContent-Length:[ \t]*([^\r]*)", re.IGNORECASE)
+_WAITS = re.compile(rb"\n(?:Transfer-Encoding|Expect)[ \t]*:", re.IGNORECASE)
+
+
+class Reader(SocketUnreader):
+    """Reads a client's socket until a deadline.
+
+    A timeout of the socket alone bounds one wait: a client that sends a byte now and then would never meet it. Here
+    the kernel ends each wait after a tick, which unlike Python's timeouts costs nothing where data is there already.
+    """
+
+    def __init__(self, client: socket.socket) -> None:
+        super().__init__(client, READ_BYTES)
+        self.deadline = math.inf
+        self.late: type[Exception] = TimeoutError
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK_SECONDS * 1e6)))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_SECONDS, 0))
+
+    def until(self, seconds: float, late: type[Exception]) -> None:
+        """From now on read for so many seconds, then raise `late`."""
+        self.deadline = time.monotonic() + seconds
+        self.late = late
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece."""
+        while time.monotonic() < self.deadline:
+            try:
+                return super().chunk(size_hint)
+            except BlockingIOError:  # a tick of silence
+                pass
+        raise self.late
+
+
+class OneSend:
+    """A client's socket that sends the head and the body of an answer in one piece.
+
+    gunicorn sends them in two, and each wakes the other side: together they cost as much as parsing the request.
+    """
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def sendall(self, data: bytes) -> None:
+        """Hold it back; whatever is answered here is in memory already."""
+        self.held += data
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Hold that back too: it must not overtake the head."""
+        file.seek(offset)
+        content: bytes = file.read(-1 if count is None else count)
+        self.held += content
+        return len(content)
+
+    def flush(self, *, wait: bool) -> bytes:
+        """Send what is held; the rest that the client does not take at once comes back, unless it is waited for."""
+        if wait:
+            self.client.sendall(self.held)
+            return b""
+        try:
+            return self.held[self.client.send(self.held, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return self.held
+
+
+def read_now(client: socket.socket) -> bytes:
+    """What has arrived, up to READ_BYTES, without waiting; empty where that is nothing, or the client is gone."""
+    try:
+        return client.recv(READ_BYTES, socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
+
+
+def is_whole(data: bytes, client: socket.socket) -> bool:
+    """Whether a request has arrived from its first to its last byte, so that reading it will not wait.
+
+    data: what was read of it already. What is not sure (a chunked body, a head over 8 KiB) counts as not whole.
+    """
+    end = data.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
+    if end < 4 or _WAITS.search(data, 0, end):
+        return False
+    lengths = _LENGTH.findall(data, 0, end)
+    if not lengths:
+        return True
+    try:
+        waiting: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
+        return len(lengths) == 1 and len(data) + waiting >= end + int(lengths[0])
+    except (OSError, ValueError):
+        return False
+
+
+def is_gone(client: socket.socket) -> bool:
+    """Whether the client has closed its side, as far as is known. One that only will not send more counts too."""
+    try:
+        return not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def send_now(client: socket.socket, conn: TConn, answer: bytes) -> bool:
+    """Send it without waiting. False where the client did not take all of it; conn.unsent is the rest."""
+    try:
+        conn.unsent = answer[client.send(answer, socket.MSG_DONTWAIT) :]
+    except BlockingIOError:
+        conn.unsent = answer
+    except OSError:  # the client is gone, which reading will show again
+        conn.unsent = b""
+    return not conn.unsent
+
+
+def parser_of(conn: TConn) -> RequestParser:
+    """The connection's parser; made when it is first needed, which TConn.init would do, but with our reader."""
+    if conn.parser is None:
+        conn.parser = RequestParser(conn.cfg, conn.sock, conn.client)
+        conn.parser.unreader = Reader(conn.sock)
+    return conn.parser

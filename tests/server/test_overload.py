@@ -1,0 +1,98 @@
+"""More than can be answered: refused at once or dropped in time, never lost, and over when the storm is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest import openloop
+from tests.servers import Server, assert_error, connect, post_head, read_answer, wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+PHOTO = (Path(__file__).parents[1] / "data" / "cat.jpg").read_bytes()
+HEAD = post_head("/predict", "Content-Type: image/jpeg", f"Content-Length: {len(PHOTO)}")
+
+
+def head(*more: str) -> bytes:
+    return post_head("/predict", "Content-Type: image/jpeg", f"Content-Length: {len(PHOTO)}", *more)
+
+
+def errors(server: Server) -> dict[str, float]:
+    text = requests.get(f"{server.url}/metrics", timeout=10).text
+    families = text_string_to_metric_families(text)
+    return {s.labels["code"]: s.value for f in families for s in f.samples if s.name == "kiln_errors_total"}
+
+
+def test_a_storm_is_refused_at_once_and_leaves_nothing(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1, deadline=0.2)
+    outcome = openloop.run(server.port, openloop.post(PHOTO), rate=4000, seconds=2)
+    assert not outcome.others
+    assert len(outcome.answered) > 10
+    assert len(outcome.refused) > len(outcome.answered)
+    assert len(outcome.answered) + len(outcome.refused) == outcome.offered
+    found = errors(server)
+    assert found["overloaded"] + found.get("deadline_exceeded", 0) == len(outcome.refused)
+    assert requests.post(f"{server.url}/predict", data=PHOTO, timeout=10).status_code == 200
+    assert len(server.workers()) == 1
+
+
+def test_a_refusal_says_what_to_do_and_keeps_the_connection(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1)
+    with connect(server.url) as connection:
+        for own in ("0", "60000"):
+            connection.sendall(head(f"X-Deadline-Ms: {own}", "X-Request-ID: mine") + PHOTO)
+            answer = read_answer(connection)
+            assert answer is not None
+            assert answer.headers["X-Request-ID"] == "mine"
+            if own == "0":
+                assert_error(answer, 503, "deadline_exceeded")
+                assert int(answer.headers["Retry-After"]) >= 1
+                assert answer.headers["Connection"] == "keep-alive"
+            else:
+                assert answer.status_code == 200
+
+
+def test_time_spent_in_the_proxy_counts(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1, deadline=5)
+    with connect(server.url) as connection:
+        connection.sendall(head("X-Request-Start: t=1700000000.000") + PHOTO)
+        assert_error(read_answer(connection), 503, "deadline_exceeded")
+
+
+def test_a_request_that_is_not_plain_is_refused_in_the_same_way(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1)
+    for body in (b"{}", b"x" * 200_000):
+        late = {"X-Deadline-Ms": "0", "Content-Type": "application/json"}
+        answer = requests.post(f"{server.url}/predict", data=body, headers=late, timeout=10)
+        assert answer.status_code in (400, 503), "a long body may be read by a thread, which has no queue"
+        if len(body) < 60_000:
+            assert_error(answer, 503, "deadline_exceeded")
+    assert requests.get(f"{server.url}/live", headers={"X-Deadline-Ms": "0"}, timeout=10).status_code == 200
+
+
+def test_work_for_a_client_that_has_gone_is_dropped(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1)
+    many = 60
+    with connect(server.url) as first:
+        first.sendall(head() + PHOTO)  # the worker is awake and has something to do while the others come and go
+        for _ in range(many):
+            with connect(server.url) as connection:
+                connection.sendall(head() + PHOTO)
+        assert read_answer(first) is not None
+
+    def counted() -> bool:
+        found = requests.get(f"{server.url}/metrics", timeout=10).text
+        answered = sum(
+            s.value
+            for f in text_string_to_metric_families(found)
+            for s in f.samples
+            if s.name == "kiln_requests_total" and s.labels["method"] in ("POST", "other")
+        )
+        return answered >= many + 1
+
+    wait_for(counted, "every request to be answered or dropped")
