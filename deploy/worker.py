@@ -241,6 +241,7 @@ class Worker(ThreadWorker):
     def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
         """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
         self.busy += 1
+        conn.handed = time.monotonic()
         done = self.tpool.submit(work, *arguments)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
         if self.busy >= self.cfg.threads:
@@ -279,6 +280,9 @@ class Worker(ThreadWorker):
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """The head is in: from now on the body has its own time."""
         conn.parser.unreader.until(self.body_seconds, TimeoutError)
+        if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
+            conn.sock.sendall(answer)
+            return False
         client, conn.sock = conn.sock, OneSend(conn.sock)
         try:
             keep = super().handle_request(req, conn)
@@ -286,6 +290,16 @@ class Worker(ThreadWorker):
         finally:
             conn.sock = client
         return keep
+
+    def late_answer(self, req: Any, conn: TConn) -> bytes:
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not."""
+        fields = {name.lower(): value for name, value in req.headers}
+        started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
+        if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
+            return b""
+        message, request_id = self.admission.refusal("deadline_exceeded", fields.get("x-request-id", ""))
+        content = answers.error("deadline_exceeded", message, request_id)
+        return answers.written(503, request_id, content, keep=False, retry_after=1)
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Back in the main loop: forget a connection that a thread has closed."""
