@@ -26,7 +26,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors
+from . import errors, jpeg
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -138,8 +138,12 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
+    if (found := jpeg.size(data)) is not None:
+        _check_size(found, limits)
+        if (quick := jpeg.decode(data, found, wanted)) is not None:
+            return quick
     picture = _open(data)
-    _check_size(picture, limits)
+    _check_size(picture.size, limits)
     try:
         if picture.format in ("JPEG", "MPO"):
             longest = max(wanted)
@@ -192,8 +196,8 @@ def _sniff(data: bytes) -> str | None:
     return "JPEG 2000" if data[4:8] == b"jP  " else "PSD" if data.startswith(b"8BPS") else None
 
 
-def _check_size(picture: Image.Image, limits: Limits) -> None:
-    width, height = picture.size
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
     if width * height > limits.max_pixels:
         raise errors.PictureTooLarge(
             f"The picture has {width} x {height} pixels; at most {limits.max_pixels:,} are taken. Scale it down."

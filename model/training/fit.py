@@ -38,7 +38,7 @@ def fit(train: Photos, val: Photos, plan: Plan, run: Path, teacher: keras.Model 
     keras.utils.set_random_seed(seed)
     model = _network(plan)
     if teacher is not None:
-        network.copy_shared(teacher, model)
+        network.copy_shared(teacher, model, dict(plan.instead))
     average = [weight.value.detach().clone() for weight in model.weights]
     optimizer = _optimizer(model, plan)
     first = _resume(run, model, average, optimizer)

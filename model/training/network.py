@@ -6,7 +6,7 @@ squeeze-and-excitation gates (Hu et al. 2018, arXiv:1709.01507) add accuracy for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -60,11 +60,18 @@ def build(
     return keras.Model(image, layers.Dense(2, name="logits")(x), name="catdog")
 
 
-def copy_shared(source: keras.Model, target: keras.Model) -> None:
-    """Give every layer of `target` the weights of the layer of that name in `source`, which may have more blocks."""
+def copy_shared(source: keras.Model, target: keras.Model, instead: Mapping[str, str]) -> None:
+    """Give the layers of `target` the weights of those of the same name in `source`, which may have more blocks.
+
+    instead: blocks of `target` -> the block of `source` to take in place of the one of that name.
+    """
     for layer in target.layers:
         if layer.weights:
-            layer.set_weights(source.get_layer(layer.name).get_weights())
+            block, _, part = layer.name.rpartition("_block")
+            number, _, rest = part.partition("_")
+            name = f"{block}_block{number}"
+            wanted = f"{instead[name]}_{rest}" if name in instead else layer.name
+            layer.set_weights(source.get_layer(wanted).get_weights())
 
 
 def fold(trained: Sequence[np.ndarray], blocks: Blocks, side: int, temperature: float) -> keras.Model:

@@ -68,10 +68,16 @@ def test_a_smaller_network_starts_as_its_teacher_and_learns_from_it(photos: Phot
     fit.fit(photos, photos, PLAN, tmp_path / "teacher")
     teacher = fit.trained(PLAN, tmp_path / "teacher")
     before = [weight.copy() for weight in teacher.get_weights()]
-    still = dataclasses.replace(PLAN, blocks=(1, 1, 1, 0), cycles=(Cycle(0.0, 0, PLAN.cycles[0].stages),), taught=0.7)
+    still = dataclasses.replace(
+        PLAN,
+        blocks=(1, 1, 1, 0),
+        instead=(("stage3_block1", "stage3_block2"),),
+        cycles=(Cycle(0.0, 0, PLAN.cycles[0].stages),),
+        taught=0.7,
+    )
     fit.fit(photos, photos, still, tmp_path / "student", teacher)
     kernel = fit.trained(still, tmp_path / "student").get_layer("stage3_block1_first").get_weights()[0]
-    assert np.allclose(kernel, teacher.get_layer("stage3_block1_first").get_weights()[0], atol=1e-4)
+    assert np.allclose(kernel, teacher.get_layer("stage3_block2_first").get_weights()[0], atol=1e-4)
     for weight, old in zip(teacher.get_weights(), before, strict=True):
         assert np.array_equal(weight, old)
 
