@@ -121,6 +121,8 @@ class Slot:
     def version(self, name: str, unwanted: str) -> Version:
         """How it stands, for those who ask. unwanted: why it is not loaded if nothing is wrong with it; or empty."""
         trouble = self._incomplete or self._failure
+        if self.model is not None and not self._there:
+            return Version(name, self.number, State.AVAILABLE, "Removed; it answers until another can.", self.model)
         if self.model is not None:
             kept = f"The build loaded before stays: {trouble}" if trouble else ""
             return Version(name, self.number, State.AVAILABLE, kept, self.model)

@@ -202,7 +202,8 @@ class Store:
             plain[""] = plain[self.default]
         before = {(version.name, version.version): version for version in self._all(self._tables)}
         self._tables, self._plain = tables, plain
-        for version in self._all(tables):
+        # What answers from now on is told first, then what it took over from.
+        for version in sorted(self._all(tables), key=lambda version: version.state is not State.AVAILABLE):
             old = before.pop((version.name, version.version), None)
             if old is None or (old.state, old.reason, old.model) != (version.state, version.reason, version.model):
                 self._tell(version)
