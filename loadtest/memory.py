@@ -36,13 +36,13 @@ def megabytes(program: Program) -> float:
 def kiln(workers: int) -> float:
     """Megabytes of Kiln with that many workers, each of which has answered 200 requests."""
     with servers.kiln(workers) as server:
-        with _connections(server, workers) as connections:
-            _work(connections)
+        with connections(server, workers) as held:
+            _work(held)
         return megabytes(server.program)
 
 
 @contextlib.contextmanager
-def _connections(server: Server, workers: int) -> Iterator[list[http.client.HTTPConnection]]:
+def connections(server: Server, workers: int) -> Iterator[list[http.client.HTTPConnection]]:
     """Kept-alive connections, the same number to each worker: the system hands them out as it likes, so try."""
     held: dict[int, list[http.client.HTTPConnection]] = {}
     with contextlib.ExitStack() as stack:

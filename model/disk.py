@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -23,29 +24,30 @@ def is_name(text: str) -> bool:
 
 
 def names(store: Path) -> list[str]:
-    """The models of a store: folders that hold at least one version."""
+    """The models of a store: folders that hold at least one version. Raises OSError when it cannot be read."""
     return sorted(name for name in _folders(store) if is_name(name) and versions(store / name))
 
 
 def versions(folder: Path) -> list[str]:
-    """The versions of a model: folders whose name is a decimal number."""
-    return [name for name in _folders(folder) if is_number(name)]
+    """The versions of a model: folders whose name is a decimal number; none where there is no such model.
+
+    Raises OSError when they are there and cannot be read: that is not the same as their having been removed.
+    """
+    try:
+        return [name for name in _folders(folder) if is_number(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def stats(folder: Path) -> Stats:
-    """Every file of a folder; empty when it is not there."""
+    """Every file of a folder; empty when it is not there. Raises OSError when it cannot be read."""
     found: Stats = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                try:
-                    if entry.is_file():
-                        seen = entry.stat()
-                        found[entry.name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
-                except OSError:  # it vanished, or is a link to nowhere
-                    continue
-    except OSError:
-        return {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # it vanished, or is a link to nowhere
+                if entry.is_file():
+                    seen = entry.stat()
+                    found[entry.name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
     return found
 
 
@@ -73,14 +75,16 @@ def check_sizes(bundle: Bundle, seen: Stats) -> None:
 def read(folder: Path) -> Bundle:
     """Read a manifest. A bundle is called what its folders are called: that is how it is moved and copied.
 
-    Raises BundleError.
+    Raises BundleError, whatever is wrong with it.
     """
-    return dataclasses.replace(bundles.read(folder), name=folder.parent.name, version=folder.name)
+    try:
+        return dataclasses.replace(bundles.read(folder), name=folder.parent.name, version=folder.name)
+    except BundleError:
+        raise
+    except Exception as fault:  # one odd manifest must not keep the others from being read
+        raise BundleError(f"{folder / MANIFEST} cannot be read: {type(fault).__name__}: {fault}") from fault
 
 
 def _folders(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]

@@ -23,17 +23,24 @@ class Shelf:
         self.folder = store / name
         self.slots: dict[str, Slot] = {}
         self._serving = serving.Serving()
-        self._problem = ""
+        self.problem = ""  # why what is declared is not in force
         self._in_force: dict[str, str] = {}  # label -> version that answers for it; AVAILABLE ones alone
 
     def look(self) -> None:
-        """Compare with the disk."""
+        """Compare with the disk. What cannot be read changes nothing."""
+        problem = ""
         try:
-            self._serving, self._problem = serving.read(self.folder), ""
+            self._look_at_versions()
+            self._serving = serving.read(self.folder)
         except BadServing as error:
-            if self._problem != error.message:
-                logger.error("model %s goes on as before: %s", self.name, error.message)
-            self._problem = error.message
+            problem = error.message
+        except OSError as fault:
+            problem = f"{self.folder} cannot be read: {fault.strerror or fault}"
+        if problem and problem != self.problem:
+            logger.error("model %s goes on as before: %s", self.name, problem)
+        self.problem = problem
+
+    def _look_at_versions(self) -> None:
         found = disk.versions(self.folder)
         for number in found:
             self.slots.setdefault(number, Slot(self.folder / number))
@@ -60,7 +67,12 @@ class Shelf:
             self._in_force = self._labels_in_force()
         for number in [number for number, slot in self.slots.items() if self._is_gone(slot)]:
             del self.slots[number]
-        return table.make(self.name, self._versions(wanted), self._serving, self._in_force, self._problem)
+        return table.make(self.name, self._versions(wanted), self._serving, self._in_force, self.problem)
+
+    @property
+    def loading(self) -> bool:
+        """Is a version LOADING?"""
+        return any(slot.loading for slot in self.slots.values())
 
     @property
     def leaving(self) -> bool:
@@ -94,7 +106,8 @@ class Shelf:
 
     def _versions(self, wanted: set[str]) -> list[Version]:
         if not self.slots:
-            reason = f"{self.folder} holds no versions (folders named 1, 2, …) of model {self.name!r}."
+            none = f"{self.folder} holds no versions (folders named 1, 2, …) of model {self.name!r}."
+            reason = self.problem or none
             return [Version(self.name, "", State.END, reason)]
         unwanted = f"Not loaded: the policy is {self._serving.policy}, and no label names it."
         return [

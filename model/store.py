@@ -52,6 +52,7 @@ class Store:
         self._plain: Mapping[str, Model] = {}  # name -> the one answer to whoever names nothing else
         self._shelves: dict[str, Shelf] = {}
         self._lock = threading.Lock()  # of the shelves; never held while a model loads
+        self._problem = ""  # why the folder cannot be read
         self._closed = threading.Event()
         self._settled = threading.Event()
 
@@ -142,18 +143,27 @@ class Store:
             served = self._served()
             for name in served:
                 self._shelves.setdefault(name, Shelf(self._folder, name))
-            for shelf in self._shelves.values():
-                shelf.look()
+            if not self._problem or not any(shelf.slots for shelf in self._shelves.values()):
+                for shelf in self._shelves.values():
+                    shelf.look()
             self._publish()
             for name in [name for name, shelf in self._shelves.items() if name not in served and not shelf.slots]:
                 del self._shelves[name]
                 self._publish()
-            if not self._due():
+            if not self._due() and not any(shelf.loading for shelf in self._shelves.values()):
                 self._settled.set()
 
     def _served(self) -> list[str]:
-        """The default model comes first, and so is loaded first."""
-        return list(dict.fromkeys((self.default, *(self._models or disk.names(self._folder)))))
+        """The names to serve. The default model comes first, and so is loaded first."""
+        found, problem = list(self._shelves), ""
+        try:
+            found = disk.names(self._folder)
+        except OSError as fault:  # a disk that went away is not a store that was emptied
+            problem = f"the store {self._folder} cannot be read: {fault.strerror or fault}"
+        if problem and problem != self._problem:
+            logger.error("%s", problem)
+        self._problem = problem
+        return list(dict.fromkeys((self.default, *(self._models or found))))
 
     def _due(self) -> Slot | None:
         slots = (shelf.next_due() for shelf in self._shelves.values())

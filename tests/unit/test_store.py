@@ -16,6 +16,7 @@ from model.errors import ModelNotReady, NotAPicture, UnknownModel, UnknownVersio
 from model.preprocess import Limits
 from model.store import State, Store
 from tests import stores
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -313,6 +314,44 @@ def test_a_model_that_left_is_freed_once_its_last_request_is_done(tmp_path: Path
         gc.enable()
     store.load()
     assert states(store)["1"] == "END"
+
+
+def test_a_store_that_cannot_be_read_is_not_one_that_was_emptied(tmp_path: Path) -> None:
+    """As when a network disk goes away."""
+    stores.add(tmp_path / "store", "1")
+    store = opened(tmp_path / "store")
+    (tmp_path / "store").rename(tmp_path / "away")
+    store.load()
+    assert answering(store) == "1"
+    assert store.unready() == {}
+    stores.add(tmp_path / "away", "2")
+    (tmp_path / "away").rename(tmp_path / "store")
+    store.load()
+    assert answering(store) == "2"
+
+
+def test_one_odd_manifest_does_not_keep_others_from_being_read(tmp_path: Path) -> None:
+    stores.edit(stores.add(tmp_path, "1"), lambda data: data["preprocessing"].update(method={}))
+    (stores.add(tmp_path, "2") / "bundle.json").write_text("[" * 100_000)
+    stores.add(tmp_path, "1", name="pets")
+    store = opened(tmp_path, default="pets")
+    assert answering(store) == "1"
+    assert states(store) == {"2": "END", "1": "END"}
+    assert "cannot be read" in reason(store, "1")
+
+
+def test_a_store_is_followed_until_it_is_closed(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    store = Store(tmp_path, Limits(), default="catdog")
+    store.watch(seconds=0.01)
+    try:
+        store.wait(60)
+        assert answering(store) == "1"
+        stores.add(tmp_path, "2")
+        wait_for(lambda: answering(store) == "2", "version 2")
+        wait_for(lambda: states(store)["1"] == "END", "version 1 to go")
+    finally:
+        store.close()
 
 
 # --- Policy, labels and split
