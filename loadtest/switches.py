@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import memory, servers
+from .figures import Goal, Spread
 from .processes import Failed
 from .servers import MODEL, PHOTO, Server, post
 
@@ -58,6 +59,15 @@ class Findings:
     def growth(self) -> float:
         """Memory after the last switches, by what it was before the first."""
         return statistics.median(self.memory_mb[-3:]) / self.memory_mb[0]
+
+    def goals(self) -> list[Goal]:
+        """What is wanted of it."""
+        return [
+            Goal("versions switch: slowest answer / median", Spread((self.slowest,)), 5, digits=1),
+            Goal("the same in peace", Spread((self.slowest_in_peace,)), digits=1),
+            Goal("versions switch: time to reach every worker", Spread((max(self.seconds),)), 5, unit=" s"),
+            Goal(f"memory after {len(self.seconds)} switches / before", Spread((self.growth,)), 1.1),
+        ]
 
     def to_json(self) -> dict[str, object]:
         """The figures, without each single answer."""
@@ -164,7 +174,3 @@ def _posting(
         stop.set()
         for thread in threads:
             thread.join()
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(print).to_json(), indent=2))
