@@ -31,12 +31,13 @@ _PEACE = 10.0  # seconds
 _FULL_SPEED = 3.0  # seconds
 _BETWEEN = 1.0  # seconds from one switch to the next
 _PATIENCE = 60.0  # seconds for one switch
+_POLL = 0.25  # seconds; /metrics takes a worker's time, too
 _FIRST = 100  # number of the first version
 
 
 @dataclass
 class Findings:
-    """What one run gave. Milliseconds from sending a request to having its answer; PSS in units of 10^6 bytes."""
+    """What one run gave. Milliseconds from sending a request to having its answer; memory as `memory.own_megabytes`."""
 
     per_second: float = 0.0
     peace_ms: list[float] = field(default_factory=list)
@@ -89,9 +90,13 @@ def measure(tell: Callable[[str], None], switches: int = SWITCHES) -> Findings:
     """Run it all. Raises Failed when a switch does not happen."""
     found = Findings()
     with tempfile.TemporaryDirectory(prefix="kiln-switches-") as folder:
-        store = Path(folder)
-        _put(store, _FIRST)
+        store, waiting = Path(folder) / "store", Path(folder) / "waiting"
+        for version in range(_FIRST, _FIRST + 1 + switches):
+            _prepare(waiting / str(version))
+        (store / MODEL).mkdir(parents=True)
+        (waiting / str(_FIRST)).rename(store / MODEL / str(_FIRST))
         with servers.kiln(_WORKERS, store=store) as server, memory.connections(server, _WORKERS) as connections:
+            processes = [process.pid for process in server.program.family()]
             tell("switches: full speed")
             with _posting(connections, 0.0, found.failures) as times:
                 time.sleep(_FULL_SPEED)
@@ -100,38 +105,36 @@ def measure(tell: Callable[[str], None], switches: int = SWITCHES) -> Findings:
             tell("switches: in peace")
             with _posting(connections, pause, found.failures) as found.peace_ms:
                 time.sleep(_PEACE)
-            found.memory_mb.append(memory.megabytes(server.program))
+            found.memory_mb.append(memory.own_megabytes(processes))
             with _posting(connections, pause, found.failures) as found.switching_ms:
                 for version in range(_FIRST + 1, _FIRST + 1 + switches):
                     tell(f"switches: {version - _FIRST} of {switches}")
-                    found.seconds.append(_switch(server, store, version))
+                    found.seconds.append(_switch(server, waiting / str(version), store / MODEL))
                     time.sleep(_BETWEEN)
-                    found.memory_mb.append(memory.megabytes(server.program))
+                    found.memory_mb.append(memory.own_megabytes(processes))
             server.program.check()
     return found
 
 
-def _put(store: Path, version: int) -> None:
-    """A new version appears whole, with another sum in its manifest than all others have."""
-    work = store / ".work"
-    shutil.copytree(servers.newest_bundle(), work)
-    manifest = json.loads((work / "bundle.json").read_bytes())
-    (work / "bundle.json").write_text(json.dumps({**manifest, "version": str(version)}))
-    (store / MODEL).mkdir(exist_ok=True)
-    work.rename(store / MODEL / str(version))
+def _prepare(folder: Path) -> None:
+    """The bundle that ships, under another number; made beforehand, so that it takes nothing from the load."""
+    shutil.copytree(servers.newest_bundle(), folder)
+    manifest = json.loads((folder / "bundle.json").read_bytes())
+    (folder / "bundle.json").write_text(json.dumps({**manifest, "version": folder.name}))
 
 
-def _switch(server: Server, store: Path, version: int) -> float:
-    """Seconds from the new version being there until it, and it alone, answers in every worker."""
-    started = time.monotonic()
-    _put(store, version)
-    while (ready := _ready(server)) != {str(version): _WORKERS}:
+def _switch(server: Server, waiting: Path, model: Path) -> float:
+    """Seconds from a new version being there until it, and it alone, answers in every worker."""
+    started, old = time.monotonic(), list(model.iterdir())
+    waiting.rename(model / waiting.name)
+    while (ready := _ready(server)) != {waiting.name: _WORKERS}:
         server.program.check()
         if time.monotonic() - started > _PATIENCE:
-            raise Failed(f"Version {version} did not come to every worker within {_PATIENCE:g} s: {ready}")
-        time.sleep(0.05)
+            raise Failed(f"Version {waiting.name} did not come to every worker within {_PATIENCE:g} s: {ready}")
+        time.sleep(_POLL)
     seconds = time.monotonic() - started
-    shutil.rmtree(store / MODEL / str(version - 1))
+    for folder in old:
+        shutil.rmtree(folder)
     return seconds
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from . import disk, loading, preprocess
+from . import disk, loading, memory, preprocess
 from .errors import ModelError, UnknownModel
 from .shelf import Shelf
 from .slot import Slot
@@ -115,6 +115,7 @@ class Store:
 
     def watch(self, seconds: float = LOOK_SECONDS) -> None:
         """From now on follow the store, in threads of our own: one looks, and one at a time loads."""
+        memory.keep_together()
         threading.Thread(target=self._follow, args=(seconds,), name="watch-store", daemon=True).start()
 
     def wait(self, seconds: float) -> None:
