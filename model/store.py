@@ -130,16 +130,15 @@ class Store:
         loader: threading.Thread | None = None
         while not self._closed.is_set():
             try:
-                self._look()
-                if self._due() and (loader is None or not loader.is_alive()):
+                if self._look() and (loader is None or not loader.is_alive()):
                     loader = threading.Thread(target=self._load_all, name="load-models", daemon=True)
                     loader.start()
             except Exception:  # whatever the disk does, the watch goes on
                 logger.exception("the store could not be read")
             self._closed.wait(seconds)
 
-    def _look(self) -> None:
-        """Compare with the disk."""
+    def _look(self) -> bool:
+        """Compare with the disk. Is there something to load?"""
         with self._lock:
             served = self._served()
             for name in served:
@@ -151,8 +150,10 @@ class Store:
             for name in [name for name, shelf in self._shelves.items() if name not in served and not shelf.slots]:
                 del self._shelves[name]
                 self._publish()
-            if not self._due() and not any(shelf.loading for shelf in self._shelves.values()):
+            due = self._due() is not None
+            if not due and not any(shelf.loading for shelf in self._shelves.values()):
                 self._settled.set()
+            return due
 
     def _served(self) -> list[str]:
         """The names to serve. The default model comes first, and so is loaded first."""
