@@ -68,6 +68,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip() for name in text.split(","))))
+    if any("/" in name or name.startswith(".") for name in names):
+        raise ValueError("names of models, separated by commas")
+    return names
+
+
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
 
@@ -82,7 +89,8 @@ class Settings:
     workers: int = _setting(2, _integer(1, 256), "worker processes; one for each core is right")
     threads: int = _setting(4, _integer(1, 64), "slow clients that one worker waits for at a time")
     store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
-    model: str = _setting("catdog", _text, "name of the model that /predict answers with")
+    model: str = _setting("catdog", _text, "name of the model that answers whoever names none")
+    models: tuple[str, ...] = _setting((), _names, "models to serve, separated by commas; empty for all in the store")
     engine: str = _setting("", _choice("", "litert", "keras"), "engine to run; empty takes the bundle's own choice")
     max_body_bytes: int = _setting(10 * 1024 * 1024, _integer(1024, 1 << 30), "largest request body, in bytes")
     max_images: int = _setting(16, _integer(1, 1024), "most images in one request")
@@ -122,6 +130,9 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
                 problems.append(f"{name}={environment[name]!r} must be {wrong}")
     known = {variable(setting) for setting in fields(Settings)}
     problems += [f"{name} is not a setting" for name in sorted(environment) if _ours(name) and name not in known]
+    model, models = values.get("model", Settings.model), values.get("models")
+    if models and model not in models:
+        problems.append(f"KILN_MODEL={model!r} must be one of KILN_MODELS={','.join(models)!r}")
     if problems:
         raise SettingsError("Wrong settings: " + "; ".join(problems))
     return Settings(**values)

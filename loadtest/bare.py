@@ -63,9 +63,9 @@ def _main() -> None:
     from model.preprocess import Limits
     from model.store import Store
 
-    store = Store(ROOT / "model" / "store", Limits())
-    store.load(MODEL)
-    model, photo = store.get(MODEL), PHOTO.read_bytes()
+    store = Store(ROOT / "model" / "store", Limits(), default=MODEL)
+    store.load()
+    model, photo = store.get(), PHOTO.read_bytes()
     print("ready", flush=True)
     for line in sys.stdin:
         count, started = 0, time.perf_counter()

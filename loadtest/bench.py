@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
-from . import machine, memory, report, rounds, stages, starts, wrk
+from . import machine, memory, report, rounds, stages, starts, switches, wrk
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
-NAMES = (*rounds.NAMES, "start", "memory", "stages")
+NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches")
 _WORKERS = (2, 3, 4)
 _IMPOSSIBLE = 1.1  # of what the model alone manages; a little more than 1 for the noise
 
@@ -34,6 +34,7 @@ class Findings:
     stages: dict[str, Spread] = field(default_factory=dict)
     starts: dict[str, Spread] = field(default_factory=dict)
     memory: dict[int, Spread] = field(default_factory=dict)
+    switches: switches.Findings | None = None
 
     def goals(self) -> list[Goal]:
         """Every goal that can be judged by what was measured."""
@@ -53,7 +54,7 @@ class Findings:
             found.append(Goal("memory of 2 workers", self.memory[2], 120, unit=" MB", digits=0))
             more = Spread(tuple(steps([self.memory[workers].median for workers in _WORKERS])))
             found.append(Goal("memory of each further worker", more, 40, unit=" MB", digits=0))
-        return found
+        return found + (self.switches.goals() if self.switches else [])
 
     def faults(self) -> list[str]:
         """Why some of it must not be used."""
@@ -62,6 +63,8 @@ class Findings:
             best = max(_ratio(kiln, bare, "per_second").values)
             if best > _IMPOSSIBLE:
                 found.append(f"Kiln / bare loop is not valid: {best:.2f} in one round. Others took the machine.")
+        if self.switches and (failures := self.switches.failures):
+            found.append(f"{len(failures)} requests failed while versions switched: {failures[0]}")
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class Findings:
             "stages_ms": {name: spread.to_json() for name, spread in self.stages.items()},
             "start_s": {engine: spread.to_json() for engine, spread in self.starts.items()},
             "memory_mb": {str(workers): spread.to_json() for workers, spread in self.memory.items()},
+            "switches": self.switches.to_json() if self.switches else {},
         }
 
 
@@ -107,9 +111,9 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
     if not wrk.available() and wanted & {"kiln", "tutorial"}:
         console.print("[yellow]wrk is not installed: kiln and tutorial are left out.[/]")
         wanted -= {"kiln", "tutorial"}
-    if not memory.available() and "memory" in wanted:
-        console.print("[yellow]This system does not tell the PSS of a process: memory is left out.[/]")
-        wanted -= {"memory"}
+    if not memory.available() and wanted & {"memory", "switches"}:
+        console.print("[yellow]This system does not tell the PSS of a process: memory and switches are left out.[/]")
+        wanted -= {"memory", "switches"}
     with console.status("") as status:
         if "stages" in wanted:
             status.update("decode and engine alone")
@@ -122,6 +126,8 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
             for workers in _WORKERS:
                 status.update(f"memory of {workers} workers")
                 findings.memory[workers] = Spread((memory.kiln(workers),))
+        if "switches" in wanted:
+            findings.switches = switches.measure(status.update)
     return findings
 
 

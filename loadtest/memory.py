@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import servers
@@ -16,6 +16,7 @@ from .servers import PHOTO, Server, post
 _REQUESTS = 200  # on each worker
 _CONNECTIONS = 4  # on each worker, one for each of its threads
 _TRIES = 200  # connections opened for each worker until they are spread
+_OWN = re.compile(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
@@ -26,23 +27,33 @@ def available() -> bool:
 
 def megabytes(program: Program) -> float:
     """PSS of the program and all its children, in units of 10^6 bytes."""
-    total = 0
-    for process in program.family():
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-        total += sum(map(int, _PSS.findall(rollup)))
-    return total * 1024 / 1e6
+    return _sum([process.pid for process in program.family()], _PSS)
+
+
+def own_megabytes(processes: Sequence[int]) -> float:
+    """The part of it that no file on disk backs, in units of 10^6 bytes.
+
+    A library's pages count for less while other programs use it, too, and for more when these end. For comparing one
+    moment with another, only this part tells what the processes themselves have done.
+    """
+    return _sum(processes, _OWN)
+
+
+def _sum(processes: Sequence[int], lines: re.Pattern[str]) -> float:
+    rollups = (Path(f"/proc/{process}/smaps_rollup").read_text() for process in processes)
+    return sum(int(number) for rollup in rollups for number in lines.findall(rollup)) * 1024 / 1e6
 
 
 def kiln(workers: int) -> float:
     """Megabytes of Kiln with that many workers, each of which has answered 200 requests."""
     with servers.kiln(workers) as server:
-        with _connections(server, workers) as connections:
-            _work(connections)
+        with connections(server, workers) as held:
+            _work(held)
         return megabytes(server.program)
 
 
 @contextlib.contextmanager
-def _connections(server: Server, workers: int) -> Iterator[list[http.client.HTTPConnection]]:
+def connections(server: Server, workers: int) -> Iterator[list[http.client.HTTPConnection]]:
     """Kept-alive connections, the same number to each worker: the system hands them out as it likes, so try."""
     held: dict[int, list[http.client.HTTPConnection]] = {}
     with contextlib.ExitStack() as stack:

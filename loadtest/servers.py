@@ -40,10 +40,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def kiln(workers: int = 2, engine: str = "") -> Iterator[Server]:
+def kiln(workers: int = 2, engine: str = "", store: Path | None = None) -> Iterator[Server]:
     """What `./kiln run` starts, with the settings that ship."""
     port = free_port()
-    options = [f"--port={port}", f"--workers={workers}", *([f"--engine={engine}"] if engine else [])]
+    options = [f"--port={port}", f"--workers={workers}"]
+    options += [f"--engine={engine}"] if engine else []
+    options += [f"--store={store}"] if store else []
     with running([sys.executable, "deploy/run.py", *options], {}) as program:
         yield _answering(program, port)
 

@@ -28,9 +28,9 @@ def _main() -> None:
     from model.preprocess import Limits
     from model.store import Store
 
-    store = Store(ROOT / "model" / "store", Limits())
-    store.load(MODEL)
-    model, photo = store.get(MODEL), PHOTO.read_bytes()
+    store = Store(ROOT / "model" / "store", Limits(), default=MODEL)
+    store.load()
+    model, photo = store.get(), PHOTO.read_bytes()
     tensor = model.prepare([photo])
     stages: dict[str, Callable[[], object]] = {
         "decode": lambda: model.prepare([photo]),

@@ -61,10 +61,22 @@ class BundleError(ModelError):
     code = "bad_bundle"
 
 
+class BadServing(ModelError):
+    """A model's serving.json is not what it should be; what was in force stays in force."""
+
+    code = "bad_serving_file"
+
+
 class UnknownModel(ModelError):
-    """No model of that name or version in the store."""
+    """No model of that name in the store."""
 
     code = "model_not_found"
+
+
+class UnknownVersion(UnknownModel):
+    """The model has no such version or label."""
+
+    code = "version_not_found"
 
 
 class ModelNotReady(ModelError):

@@ -22,21 +22,17 @@ class Live(Resource):
 
 
 class Ready(Resource):
-    """GET /ready. 200 when every model is proven in this worker; 503 with the reason until then."""
+    """GET /ready. 200 when a proven version of every model answers in this worker; 503 with the reason until then."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def get(self) -> Response:
         """Answer."""
-        versions = self._store.versions()
-        waiting = [v for v in versions if v.state is not State.AVAILABLE]
-        if waiting or not versions:
-            reasons = "; ".join(f"{v.name}: {v.state}, {v.reason}" for v in waiting) or "no model"
-            return response(503, "not_ready", reasons)
-        return jsonify(
-            status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in versions]
-        )
+        if unready := self._store.unready():
+            return response(503, "not_ready", "; ".join(f"{name}: {reason}" for name, reason in unready.items()))
+        ready = [version for version in self._store.versions() if version.state is State.AVAILABLE]
+        return jsonify(status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in ready])
 
 
 class Version(Resource):

@@ -43,5 +43,8 @@ def _in_order(interpreter: Interpreter, which: str) -> list[int]:
 
 
 def load(file: Path) -> LiteRT:
-    """Load a .tflite file on one thread: workers, not threads, use the cores."""
-    return LiteRT(Interpreter(model_path=str(file), num_threads=1))
+    """Load a .tflite file on one thread: workers, not threads, use the cores.
+
+    It is read into memory: a file that is mapped and then written over ends the process with SIGBUS.
+    """
+    return LiteRT(Interpreter(model_content=file.read_bytes(), num_threads=1))

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from loadtest import bench, figures, report, wrk
+from loadtest import bench, figures, report, switches, wrk
 from loadtest.bench import Findings
 from loadtest.figures import Goal, Spread
 from loadtest.rounds import Series
@@ -164,3 +164,26 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(arguments)
     assert ended.value.code == 2
+
+
+def test_switches_are_judged_by_their_slowest_answer_and_what_memory_became() -> None:
+    found = Findings(
+        switches=switches.Findings(
+            peace_ms=[10.0, 11.0, 30.0],
+            switching_ms=[10.0, 10.0, 49.0],
+            seconds=[1.0, 6.0],
+            memory_mb=[100.0, 104.0, 120.0, 120.0],
+        )
+    )
+    met = {goal.name: goal.met for goal in found.goals()}
+    assert met == {
+        "versions switch: slowest answer / median": True,
+        "the same in peace": None,
+        "versions switch: time to reach every worker": False,
+        "memory after 2 switches / before": False,
+    }
+    assert found.faults() == []
+    assert found.switches is not None
+    found.switches.failures.append("503")
+    assert found.faults() == ["1 requests failed while versions switched: 503"]
+    json.dumps(found.to_json())

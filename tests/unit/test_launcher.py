@@ -196,7 +196,7 @@ def test_a_serving_machine_gets_no_tensorflow():
 def test_help_needs_nothing(bare, arguments):
     result = bare.run(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
-    for command in ("run", "test", "check", "bench", "train", "lock", "help"):
+    for command in ("run", "models", "test", "check", "bench", "train", "lock", "help"):
         assert f"./kiln {command}" in result.stdout
     assert len(result.stdout.splitlines()) < 20
 
@@ -245,6 +245,12 @@ def test_train_has_an_environment_of_its_own(checkout):
     result = checkout.run("train", "--epochs", "1")
     assert result.stdout == "model.training --epochs 1\n"
     assert checkout.log == ["venv .venv-train", "pip requirements/train.txt", "model.training --epochs 1"]
+
+
+def test_models_needs_no_more_than_serving_does(checkout):
+    result = checkout.run("models", "use", "pets", "2", "--label", "two words")
+    assert result.stdout == "model.cli use pets 2 --label two words\n"
+    assert checkout.log == [*SERVE, "model.cli use pets 2 --label two words"]
 
 
 def test_bench(checkout):

@@ -32,6 +32,14 @@ def test_false_is_false() -> None:
     assert settings.read({"KILN_ACCESS_LOG": "false"}).access_log is False
 
 
+def test_models_are_a_list_that_holds_the_default() -> None:
+    config = settings.read({"KILN_MODELS": "pets, catdog,", "KILN_MODEL": "pets"})
+    assert config.models == ("pets", "catdog")
+    assert settings.read({"KILN_MODELS": ""}).models == ()
+    with pytest.raises(settings.SettingsError, match="KILN_MODEL='catdog' must be one of KILN_MODELS='pets,lions'"):
+        settings.read({"KILN_MODELS": "pets,lions"})
+
+
 def test_every_problem_is_named_at_once() -> None:
     wrong = {"KILN_PORT": "70000", "KILN_ENGINE": "abacus", "KILN_ACCESS_LOG": "maybe", "KILN_WROKERS": "3"}
     with pytest.raises(settings.SettingsError) as caught:
@@ -58,5 +66,6 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
     assert set(rows) == set(declared)
     for name, default in rows.items():
         value = declared[name].default
+        value = ",".join(value) if isinstance(value, tuple) else value
         shown = "model/store" if name == "KILN_STORE" else str(value).lower() if isinstance(value, bool) else str(value)
         assert default.strip() == shown, name

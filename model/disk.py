@@ -1,0 +1,90 @@
+"""What lies in a store, seen by cheap looks: names and stat alone; a manifest is read only after it changed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+from . import bundle as bundles
+from .bundle import MANIFEST, Bundle, File
+from .errors import BundleError
+from .policy import is_number
+
+# name -> size, times of change of content and of the entry, inode: what differs after any write or replacement
+Stats = dict[str, tuple[int, int, int, int]]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Can a model be called that?"""
+    return _NAME.fullmatch(text) is not None
+
+
+def names(store: Path) -> list[str]:
+    """The models of a store: folders that hold at least one version. Raises OSError when it cannot be read."""
+    return sorted(name for name in _folders(store) if is_name(name) and versions(store / name))
+
+
+def versions(folder: Path) -> list[str]:
+    """The versions of a model: folders whose name is a decimal number; none where there is no such model.
+
+    Raises OSError when they are there and cannot be read: that is not the same as their having been removed.
+    """
+    try:
+        return [name for name in _folders(folder) if is_number(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def stats(folder: Path) -> Stats:
+    """Every file of a folder; empty when it is not there. Raises OSError when it cannot be read."""
+    found: Stats = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # it vanished, or is a link to nowhere
+                if entry.is_file():
+                    seen = entry.stat()
+                    found[entry.name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+    return found
+
+
+def files(bundle: Bundle) -> list[File]:
+    """Every file that the manifest names."""
+    return [*bundle.engines.values(), bundle.golden]
+
+
+def of_bundle(seen: Stats, bundle: Bundle) -> Stats:
+    """The part that matters: other files, such as a model card, may come and go."""
+    return {name: seen[name] for name in (MANIFEST, *(file.name for file in files(bundle))) if name in seen}
+
+
+def check_sizes(bundle: Bundle, seen: Stats) -> None:
+    """Raises BundleError naming every file that is missing or not yet (or no longer) of its recorded size."""
+    wrong = sorted(
+        f"{file.name} is {'missing' if file.name not in seen else 'incomplete'}"
+        for file in files(bundle)
+        if file.name not in seen or seen[file.name][0] != file.size
+    )
+    if wrong:
+        raise BundleError(f"{bundle.folder}: {'; '.join(wrong)}. It is being copied, or has to be copied again.")
+
+
+def read(folder: Path) -> Bundle:
+    """Read a manifest. A bundle is called what its folders are called: that is how it is moved and copied.
+
+    Raises BundleError, whatever is wrong with it.
+    """
+    try:
+        return dataclasses.replace(bundles.read(folder), name=folder.parent.name, version=folder.name)
+    except BundleError:
+        raise
+    except Exception as fault:  # one odd manifest must not keep the others from being read
+        raise BundleError(f"{folder / MANIFEST} cannot be read: {type(fault).__name__}: {fault}") from fault
+
+
+def _folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]

@@ -1,0 +1,154 @@
+"""serving.json: which versions of a model are served, under which labels, and how clients are split among them.
+
+{"labels": {"stable": "2", "canary": "3"}, "versions": "newest 1", "split": {"stable": 95, "canary": 5}}
+
+It lies beside the versions, in <store>/<name>/, and every key may be left out. People and `./kiln models` write it; a
+server only reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BadServing
+from .policy import Policy, is_number
+
+FILE = "serving.json"
+STABLE = "stable"
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}", re.ASCII)
+_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How one model is served.
+
+    labels: label -> version. split: label or version -> percent of the clients, in the order in which they get their
+    share; empty without a canary.
+    """
+
+    labels: dict[str, str] = field(default_factory=dict)
+    policy: Policy = Policy()  # noqa: RUF009  frozen
+    split: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in serving.json."""
+        whole = {"labels": self.labels, "versions": self.policy.to_json(), "split": self.split}
+        return {key: value for key, value in whole.items() if value}
+
+    def named(self) -> set[str]:
+        """Every version that a label or the split names."""
+        return {self.target(key) for key in (*self.labels, *self.split)}
+
+    def target(self, key: str) -> str:
+        """The version that a label or a version of the split means."""
+        return self.labels.get(key, key)
+
+
+def is_label(value: Any) -> bool:
+    """Is it a label? A letter comes first, so that no label looks like a version."""
+    return isinstance(value, str) and _LABEL.fullmatch(value) is not None
+
+
+def read(folder: Path) -> Serving:
+    """Read a model's serving.json; the defaults where there is none. Raises BadServing naming every problem at once."""
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Serving()
+    except (OSError, ValueError, RecursionError) as fault:
+        raise BadServing(f"{path} cannot be read: {fault}") from fault
+    if problems := _problems(data):
+        raise BadServing(f"{path}: " + "; ".join(problems))
+    return Serving(
+        labels=dict(data.get("labels", {})),
+        policy=Policy.from_json(data["versions"]) if "versions" in data else Policy(),
+        split=dict(data.get("split", {})),
+    )
+
+
+def change(folder: Path, edit: Callable[[Serving], Serving]) -> Serving:
+    """Replace a model's serving.json by what `edit` makes of it, at once and whole; one writer at a time.
+
+    Raises BadServing when the file that is there cannot be read, or when the new one would not be right.
+    """
+    with _locked(folder):
+        after = edit(read(folder))
+        data = after.to_json()
+        if problems := _problems(data):
+            raise BadServing("; ".join(problems))
+        handle, name = tempfile.mkstemp(prefix=f".{FILE}-", dir=folder)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(json.dumps(data, indent=2) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(_MODE)  # mkstemp's is for the owner alone, and workers may run as another user
+            Path(name).replace(folder / FILE)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    return after
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _problems(data: Any) -> list[str]:
+    if not isinstance(data, dict):
+        return ["not a JSON object"]
+    found = [f"unknown key {key!r}" for key in data if key not in ("labels", "versions", "split")]
+    labels, split = data.get("labels", {}), data.get("split", {})
+    if isinstance(labels, dict):
+        found += [
+            f"label {name!r} must start with a letter; then letters, digits and . _ - follow"
+            for name in labels
+            if not is_label(name)
+        ]
+        found += [
+            f'label {name!r} must name a version like "2", not {version!r}'
+            for name, version in labels.items()
+            if not is_number(version)
+        ]
+    else:
+        found.append('labels must be an object like {"stable": "2"}')
+        labels = {}
+    if "versions" in data:
+        try:
+            Policy.from_json(data["versions"])
+        except ValueError as wrong:
+            found.append(str(wrong))
+    return found + _split_problems(split, labels)
+
+
+def _split_problems(split: Any, labels: dict[str, Any]) -> list[str]:
+    if not isinstance(split, dict):
+        return ['split must be an object like {"stable": 95, "canary": 5}']
+    found = [
+        f"split names {key!r}, which is neither a version nor a label of labels"
+        for key in split
+        if key not in labels and not is_number(key)
+    ]
+    wrong = [key for key, percent in split.items() if type(percent) is not int or not 0 <= percent <= 100]
+    if wrong:
+        found.append(f"split of {', '.join(wrong)} must be an integer from 0 to 100")
+    elif split and sum(split.values()) != 100:
+        found.append(f"split must add up to 100 percent, not {sum(split.values())}")
+    return found

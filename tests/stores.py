@@ -1,0 +1,56 @@
+"""Stores for tests: copies of the shipped bundle under other numbers, with answers that tell them apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle import MANIFEST, File
+
+SHIPPED = Path(__file__).parents[1] / "model" / "store" / "catdog" / "1"
+
+
+def add(store: Path, version: str, *, name: str = "catdog", mark: str = "") -> Path:
+    """Put a whole bundle into a store. mark: what its first label becomes, by default `v<version>`."""
+    target = prepared(store / ".prepared", version, mark=mark)
+    folder = store / name / version
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    target.rename(folder)
+    return folder
+
+
+def prepared(folder: Path, version: str, *, mark: str = "") -> Path:
+    """A bundle beside the store, to be copied into it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(SHIPPED, folder)
+    edit(folder, lambda data: data.update(version=version, labels=[mark or f"v{version}", "other"]))
+    return folder
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a manifest."""
+    path = folder / MANIFEST
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def corrupt(folder: Path) -> None:
+    """Change one byte of the engine's file in the middle; its size stays."""
+    file = folder / "model.tflite"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def lie(folder: Path) -> None:
+    """Record other golden answers than the engine gives; every checksum holds."""
+    with np.load(folder / "golden.npz") as golden:
+        inputs, outputs = golden["input_0"], golden["output_0"]
+    np.savez(folder / "golden.npz", input_0=inputs, output_0=outputs[:, ::-1])
+    edit(folder, lambda data: data.update(golden=File.of(folder / "golden.npz").to_json()))

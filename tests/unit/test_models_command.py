@@ -1,0 +1,145 @@
+"""`./kiln models`, as a program, on stores of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.cli.__main__ import main
+from tests import stores
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    for number in ("1", "2", "10"):
+        stores.add(folder, number)
+    return folder
+
+
+def run(store: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main([*arguments, "--store", str(store)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def run_json(store: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    status, out, _ = run(store, capsys, *arguments, "--json")
+    return status, json.loads(out)
+
+
+def test_list(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stores.corrupt(store / "catdog" / "2")
+    assert run(store, capsys, "use", "catdog", "1")[0] == 0
+    status, out, _ = run(store, capsys, "list")
+    assert status == 0
+    head, *rows = out.splitlines()
+    assert head.split() == ["MODEL", "VERSION", "STATE", "LABELS", "ENGINE", "SIZE"]
+    assert [row.split()[:4] for row in rows[:3]] == [
+        ["catdog", "10", "verified", "litert"],
+        ["catdog", "2", "bad", "litert"],
+        ["catdog", "1", "verified", "stable"],
+    ]
+    assert "checksum differs" in rows[3]
+    _, [model] = run_json(store, capsys, "list")
+    assert (model["name"], model["labels"], model["policy"]) == ("catdog", {"stable": "1"}, "newest 1")
+    assert [entry["state"] for entry in model["versions"]] == ["verified", "bad", "verified"]
+
+
+def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, capsys, "list")[0] == 0
+    assert run_json(tmp_path, capsys, "list") == (0, [])
+    status, _, said = run(tmp_path / "nowhere", capsys, "list")
+    assert (status, "no store at" in said) == (1, True)
+
+
+def test_inspect_takes_the_version_that_is_served(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_json(store, capsys, "inspect", "catdog")[1]["version"] == "10"
+    run(store, capsys, "use", "catdog", "2")
+    status, found = run_json(store, capsys, "inspect", "catdog")
+    assert (status, found["version"], found["labels"]) == (0, "2", ["stable"])
+    assert found["manifest"]["labels"] == ["v2", "other"]
+    assert "preprocessing" in run(store, capsys, "inspect", "catdog", "1")[1]
+
+
+@pytest.mark.parametrize("damage", [stores.corrupt, stores.lie], ids=lambda damage: damage.__name__)
+def test_verify_tells_bad_from_good_by_its_status(store: Path, capsys: pytest.CaptureFixture[str], damage: Any) -> None:
+    for number in ("1", "2", "10"):  # Keras would take seconds to import
+        stores.edit(store / "catdog" / number, lambda data: data["engines"].pop("keras"))
+    status, out, _ = run(store, capsys, "verify")
+    assert (status, out.count(": good\n"), out.count("litert: good, differs by")) == (0, 3, 3)
+    damage(store / "catdog" / "2")
+    status, found = run_json(store, capsys, "verify")
+    assert status == 1
+    assert [entry["good"] for entry in found] == [True, False, True]
+    assert run(store, capsys, "verify", "catdog", "1")[0] == 0
+    assert run(store, capsys, "verify", "catdog", "2")[0] == 1
+
+
+def test_verify_skips_an_engine_that_is_not_installed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def rename(data: dict[str, Any]) -> None:
+        data["engines"]["abacus"] = data["engines"].pop("keras")
+
+    stores.edit(store / "catdog" / "1", rename)
+    status, [found] = run_json(store, capsys, "verify", "catdog", "1")
+    assert (status, found["engines"]["abacus"]["result"]) == (0, "skipped")
+
+
+def test_use(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(store, capsys, "use", "catdog", "2", "--label", "canary")
+    assert run_json(store, capsys, "use", "catdog", "1") == (
+        0,
+        {"name": "catdog", "labels": {"canary": "2", "stable": "1"}},
+    )
+    assert json.loads((store / "catdog" / "serving.json").read_text()) == {
+        "labels": {"canary": "2", "stable": "1"},
+        "versions": "newest 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["catdog", "7"], "has no version '7'"),
+        (["lion", "1"], "no model 'lion'"),
+        (["../catdog", "1"], "no model '../catdog'"),
+        (["catdog", "2"], "checksum differs"),
+        (["catdog", "1", "--label", "1"], "is no label"),
+    ],
+)
+def test_use_refuses(store: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    stores.corrupt(store / "catdog" / "2")
+    status, out, said = run(store, capsys, "use", *arguments)
+    assert (status, out) == (1, "")
+    assert message in said
+    assert not (store / "catdog" / "serving.json").exists()
+
+
+def test_remove(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(store, capsys, "use", "catdog", "2")
+    assert run(store, capsys, "remove", "catdog", "1")[0] == 0
+    status, _, said = run(store, capsys, "remove", "catdog", "2")
+    assert status == 1
+    assert "is named by stable" in said
+    assert run(store, capsys, "remove", "catdog", "2", "--force")[0] == 0
+    assert sorted(path.name for path in (store / "catdog").iterdir()) == ["10", "serving.json"]
+    assert run_json(store, capsys, "list")[1][0]["labels"] == {}
+
+
+def test_as_a_program_it_takes_a_store_relative_to_the_caller(store: Path) -> None:
+    command = [sys.executable, "-m", "model.cli", "list", "--json"]
+    environment = {**os.environ, "OLDPWD": str(store.parent)}
+    given = subprocess.run([*command, "--store", "store"], cwd=ROOT, env=environment, capture_output=True, check=True)
+    environment["KILN_STORE"] = str(store)
+    declared = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert json.loads(given.stdout) == json.loads(declared.stdout) != []
