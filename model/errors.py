@@ -67,6 +67,12 @@ class UnknownModel(ModelError):
     code = "model_not_found"
 
 
+class UnknownVersion(UnknownModel):
+    """The model is there, and has no version of that number or label."""
+
+    code = "version_not_found"
+
+
 class ModelNotReady(ModelError):
     """The version exists and is not AVAILABLE (yet, or for a reason that the message gives)."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import threading
+import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import bundle as bundles
 from . import engines, preprocess
 from .bundle import Bundle
-from .errors import ModelError, ModelNotReady, NotAPicture, UnknownModel
+from .errors import ModelError, ModelNotReady, NotAPicture, UnknownModel, UnknownVersion
 
 
 class State(StrEnum):
@@ -53,6 +55,10 @@ class Model:
                 raise
         return tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors)
 
+    def infer(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The bundle's inputs -> its outputs, both in the bundle's order."""
+        return self.engine(*inputs)
+
     def classify(self, *inputs: np.ndarray) -> np.ndarray:
         """The bundle's inputs -> a score for each label, float32 (n, labels)."""
         return self.bundle.to_scores(self.engine(*inputs)[0])
@@ -72,54 +78,80 @@ class Version:
 class Store:
     """Holds the models of one process. Made after fork; `load` may run in a thread of its own."""
 
+    default = ""
+
     def __init__(self, folder: Path, limits: preprocess.Limits) -> None:
         self._folder = folder
         self._limits = limits
-        self._versions: dict[str, Version] = {}
-        self._lock = threading.Lock()
+        self._versions: list[Version] = []
 
     def load(self, name: str, engine: str | None = None) -> Version:
-        """Load the newest version of `name`: check its files, run its golden inputs, and only then serve it.
+        """Load every version of every model in the folder; `name` is the default one."""
+        self.default = name
+        for folder in sorted(self._folder.glob("*/*/bundle.json")):
+            self._load(Version(folder.parts[-3], folder.parts[-2]), engine)
+        if name not in self.names():
+            version = Version(name, "")
+            version.state, version.reason = State.END, f"{self._folder / name} holds no versions of model {name!r}."
+            self._versions.append(version)
+        return self.versions(name)[-1]
 
-        engine: the engine's name; None takes the one that the bundle recommends. A failure does not raise: the
-        version ends in state END with the reason, and `get` tells it to whoever asks.
-        """
-        version = Version(name, "")
-        with self._lock:
-            self._versions[name] = version
+    def _load(self, version: Version, engine: str | None) -> None:
+        self._versions.append(version)
         try:
-            folder = self._newest(name)
-            version.version = folder.name
             version.state, version.reason = State.LOADING, "Checking and loading."
-            version.model = self._proven(bundles.read(folder), engine)
+            version.model = self._proven(bundles.read(self._folder / version.name / version.version), engine)
             version.state, version.reason = State.AVAILABLE, ""
         except ModelError as error:
             version.state, version.reason = State.END, error.message
-        except Exception as error:  # an engine may raise anything on a file that it cannot read
-            version.state, version.reason = State.END, f"{type(error).__name__} while loading; see the log."
-            raise
-        return version
 
-    def get(self, name: str) -> Model:
-        """The model to answer with. Raises UnknownModel or, with the reason, ModelNotReady."""
-        version = self._versions.get(name)
-        if version is None:
-            raise UnknownModel(f"There is no model {name!r} here.")
-        if version.model is None:
-            raise ModelNotReady(f"Model {name!r} is not ready: {version.reason}")
-        return version.model
+    def get(self, name: str = "", version: str | None = None, label: str | None = None, client: str = "") -> Model:
+        """The model to answer with. Raises UnknownModel, UnknownVersion or, with the reason, ModelNotReady."""
+        name = name or self.default
+        if name not in self.names():
+            raise UnknownModel(f"There is no model {name!r} here; there is {', '.join(self.names())}.")
+        found, labels = self.versions(name), self.labels(name)
+        known = ", ".join([*(v.version for v in found), *labels])
+        if label is not None:
+            if label not in labels:
+                raise UnknownVersion(f"Model {name!r} has no label {label!r}; it has {known}.")
+            version = labels[label]
+        elif version is None:
+            split, at = self.split(name), zlib.crc32(client.encode()) % 100
+            for target, percent in split.items():
+                if at < percent:
+                    version = labels.get(target, target)
+                    break
+                at -= percent
+            else:
+                version = labels.get("stable")
+        chosen = [v for v in found if version in (None, v.version)]
+        if not chosen:
+            raise UnknownVersion(f"Model {name!r} has no version {version!r}; it has {known}.")
+        best = max(chosen, key=lambda v: (v.model is not None, v.version))
+        if best.model is None:
+            raise ModelNotReady(f"Model {name!r} is not ready: {best.reason}")
+        return best.model
 
-    def versions(self) -> list[Version]:
+    def names(self) -> list[str]:
+        """Every model."""
+        return sorted({v.name for v in self._versions})
+
+    def versions(self, name: str | None = None) -> list[Version]:
         """Every version that this process knows of, whatever its state."""
-        with self._lock:
-            return list(self._versions.values())
+        return [v for v in self._versions if name in (None, v.name)]
 
-    def _newest(self, name: str) -> Path:
-        folder = self._folder / name
-        found = [path for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
-        if not found:
-            raise UnknownModel(f"{folder} holds no versions (folders named 1, 2, …) of model {name!r}.")
-        return max(found, key=lambda path: int(path.name))
+    def labels(self, name: str) -> dict[str, str]:
+        """Label -> version."""
+        return dict(self._serving(name).get("labels", {}))
+
+    def split(self, name: str) -> dict[str, int]:
+        """Version or label -> percent."""
+        return dict(self._serving(name).get("split", {}))
+
+    def _serving(self, name: str) -> dict[str, Any]:
+        path = self._folder / name / "serving.json"
+        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
 
     def _proven(self, bundle: Bundle, engine_name: str | None) -> Model:
         engine_name = engine_name or bundle.default_engine
