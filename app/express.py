@@ -15,7 +15,8 @@ from typing import Any
 
 from model.store import Store
 
-from .resources.predict import DEFAULT_TOP, answer
+from .predictions import DEFAULT_TOP, answer, decode
+from .selection import client
 from .settings import Settings
 from .telemetry import metrics, request_id
 
@@ -47,8 +48,8 @@ class Express:
         body = environ["wsgi.input"].read(int(length))
         try:
             identity = request_id.chosen(environ.get("HTTP_X_REQUEST_ID", ""))
-            model = self._store.get(self._settings.model)
-            content = answer(model, [body], min(DEFAULT_TOP, len(model.bundle.labels)), identity)
+            model = self._store.get(client=client(environ))
+            content = answer(model, (decode(model, [body]),), min(DEFAULT_TOP, len(model.bundle.labels)), identity)
         except Exception:
             environ["wsgi.input"] = io.BytesIO(body)
             return self._flask(environ, start_response)

@@ -26,7 +26,7 @@ class Demo(Resource):
     def get(self) -> Response:
         """Render the page, also while the model is not ready."""
         try:
-            bundle = self._store.get(self._settings.model).bundle
+            bundle = self._store.get().bundle
             labels, version = list(bundle.labels), bundle.version
         except ModelError:
             labels, version = [], ""

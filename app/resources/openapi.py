@@ -11,9 +11,9 @@ from model.errors import ModelError
 from model.store import Store
 
 from .. import release
+from ..predictions import DEFAULT_TOP
 from ..settings import Settings
 from ..telemetry.request_id import HEADER
-from .predict import DEFAULT_TOP
 
 _JSON = "application/json"
 
@@ -28,7 +28,7 @@ class OpenApi(Resource):
     def get(self) -> Response:
         """Answer."""
         try:
-            labels = self._store.get(self._settings.model).bundle.labels
+            labels = self._store.get().bundle.labels
         except ModelError:
             labels = ()
         return jsonify(document(labels, self._settings))

@@ -48,12 +48,15 @@ REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 ERRORS = Counter("kiln_errors", "Requests refused or failed, by error code.", ["code"], registry=REGISTRY)
-IMAGES = Counter("kiln_images", "Pictures answered.", registry=REGISTRY)
+ANSWERS = Counter(
+    "kiln_answers", "Requests answered by this version of a model.", ["model", "version"], registry=REGISTRY
+)
+IMAGES = Counter("kiln_images", "Pictures decoded.", registry=REGISTRY)
 DECODE_SECONDS = Histogram(
     "kiln_decode_seconds", "Time to decode and resize the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
 )
 INFER_SECONDS = Histogram(
-    "kiln_infer_seconds", "Time in the engine for the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
+    "kiln_infer_seconds", "Time in the engine for the instances of a request.", buckets=_SECONDS, registry=REGISTRY
 )
 READY = Gauge(
     "kiln_model_ready",
@@ -94,11 +97,16 @@ def record(route: str, method: str, path: str, status: int, seconds: float, *, a
         logger.info("request", extra={"fields": fields})
 
 
-def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> None:
-    """Record where the time of one answered request went."""
-    DECODE_SECONDS.observe(decode_seconds)
-    INFER_SECONDS.observe(infer_seconds)
+def observe_decoding(seconds: float, images: int) -> None:
+    """Record the time that the pictures of one request took to decode."""
+    DECODE_SECONDS.observe(seconds)
     IMAGES.inc(images)
+
+
+def observe_inference(seconds: float, model: str, version: str) -> None:
+    """Record the time of one request in the engine. model, version: of one that is loaded, so that they are few."""
+    INFER_SECONDS.observe(seconds)
+    ANSWERS.labels(model, version).inc()
 
 
 def count_error(code: str) -> None:
