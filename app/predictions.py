@@ -38,7 +38,9 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, request_id: str
     metrics.observe_inference(time.perf_counter() - started, bundle.name, bundle.version)
     names = [tensor.name for tensor in bundle.outputs]
     if bundle.labels:
-        predictions = [_ranked(row, bundle.labels, top) for row in bundle.to_scores(outputs[0])]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = bundle.to_scores(outputs[0])
+        predictions = [_ranked(row, bundle.labels, top) for row in scores]
         if len(outputs) > 1:
             for prediction, others in zip(predictions, _objects(names[1:], outputs[1:]), strict=True):
                 prediction["outputs"] = others
