@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Request
 
+from model.errors import ModelError
 from model.store import Model, Store
 
 from .errors import RequestError
@@ -41,3 +43,12 @@ def client(environ: Mapping[str, Any]) -> str:
         return told
     proxied: str = environ.get("HTTP_X_FORWARDED_FOR", "")
     return proxied.partition(",")[0].strip() or str(environ.get("REMOTE_ADDR", ""))
+
+
+def served(store: Store) -> list[Model]:
+    """The models that can answer now, each in the version that a request gets, the default one first."""
+    models = []
+    for name in sorted(store.names(), key=lambda name: name != store.default):
+        with contextlib.suppress(ModelError):
+            models.append(store.get(name))
+    return models

@@ -29,14 +29,19 @@ def make(
     folder = store / name / version
     folder.mkdir(parents=True)
     model.save(folder / "model.keras")
-    inputs = [Tensor(t.name, _dtype(t), tuple(t.shape)) for t in model.inputs]
+    inputs = [Tensor(t.name, str(t.dtype), tuple(t.shape)) for t in model.inputs]
     golden = [_made_up(tensor) for tensor in inputs]
     answers = engines.load("keras", folder / "model.keras")(*golden)
-    answers = [a.astype("S") if a.dtype == object else a for a in answers]
     struct = model._outputs_struct
-    outputs = zip(sorted(struct) if isinstance(struct, dict) else model.output_names, model.outputs, strict=True)
-    named = {f"input_{i}": value for i, value in enumerate(golden)}
-    np.savez(folder / "golden.npz", **named, **{f"output_{i}": value for i, value in enumerate(answers)})
+    names = sorted(struct) if isinstance(struct, dict) else model.output_names
+    # Of its outputs' dtypes Keras is not always sure: of text it may say that it is integers.
+    outputs = [
+        Tensor(name, "string" if answer.dtype == object else str(answer.dtype), tuple(output.shape))
+        for name, answer, output in zip(names, answers, model.outputs, strict=True)
+    ]
+    recorded = [answer.astype("S") if answer.dtype == object else answer for answer in answers]
+    named = {f"input_{i}": values for i, values in enumerate(golden)}
+    np.savez(folder / "golden.npz", **named, **{f"output_{i}": values for i, values in enumerate(recorded)})
     bundle = Bundle(
         folder=folder,
         name=name,
@@ -44,7 +49,7 @@ def make(
         labels=tuple(labels),
         scores=scores,
         inputs=tuple(inputs),
-        outputs=tuple(Tensor(key, _dtype(tensor), tuple(tensor.shape)) for key, tensor in outputs),
+        outputs=tuple(outputs),
         preprocessing=preprocessing,
         engines={"keras": File.of(folder / "model.keras")},
         default_engine="keras",
@@ -54,10 +59,6 @@ def make(
     )
     bundles.write(bundle)
     return bundle
-
-
-def _dtype(tensor: Any) -> str:
-    return str(tensor.dtype)
 
 
 def _made_up(tensor: Tensor) -> np.ndarray:
