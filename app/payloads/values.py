@@ -61,16 +61,19 @@ def to_array(values: list[Any], dtype: str, shape: Sequence[int | None], place: 
             raise BadValues(_faults(values, shape, kind, place))
         sizes += lengths
         flat = list(chain.from_iterable(flat))
-    if not kind.types.issuperset(map(type, flat)):
+    types = set(map(type, flat))
+    if not kind.types >= types:
         raise BadValues(_faults(values, shape, kind, place))
-    return _converted(flat, _numpy(dtype), tuple(sizes), place).reshape(sizes)
+    return _converted(flat, types, _numpy(dtype), tuple(sizes), place).reshape(sizes)
 
 
 def _numpy(dtype: str) -> np.dtype[Any]:
     return np.dtype(object if dtype == "string" else dtype)
 
 
-def _converted(flat: list[Any], dtype: np.dtype[Any], sizes: tuple[int, ...], place: Place) -> np.ndarray:
+def _converted(
+    flat: list[Any], types: set[type], dtype: np.dtype[Any], sizes: tuple[int, ...], place: Place
+) -> np.ndarray:
     """Values of the right types -> a flat array. Raises BadValues for those that the dtype cannot hold."""
     if dtype.kind == "f":
         wide = np.array(flat, np.float64)  # JSON's own numbers
@@ -81,7 +84,7 @@ def _converted(flat: list[Any], dtype: np.dtype[Any], sizes: tuple[int, ...], pl
         wrong: Iterable[int] = np.flatnonzero(~np.isfinite(array)).tolist()
     elif dtype.kind in "iu":
         try:
-            return np.array([_integer(value) for value in flat] if float in set(map(type, flat)) else flat, dtype)
+            return np.array([_integer(value) for value in flat] if float in types else flat, dtype)
         except (OverflowError, ValueError):
             wrong = (index for index, value in enumerate(flat) if not _fits(value, dtype))
     else:
