@@ -14,7 +14,7 @@ from model.store import Model, Store
 from .errors import RequestError
 
 CLIENT_HEADER = "X-Client-ID"
-_NAMES = ("model", "version", "label")
+NAMES = ("model", "version", "label")
 
 
 def select(request: Request, store: Store) -> Model:
@@ -22,14 +22,14 @@ def select(request: Request, store: Store) -> Model:
 
     Raises RequestError 400 with every problem of these, and what Store.get raises.
     """
-    given = {name: request.args.getlist(name) for name in _NAMES}
+    given = {name: request.args.getlist(name) for name in NAMES}
     problems = [f"{name} is given {len(values)} times; once is enough" for name, values in given.items() if values[1:]]
     problems += [f"{name} is empty" for name, values in given.items() if values == [""]]
     if given["version"] and given["label"]:
         problems.append("version and label both say which version to ask; leave one out")
     if problems:
         raise RequestError(400, "bad_query", "; ".join(problems) + ". GET /models lists what there is.")
-    name, version, label = (next(iter(given[name]), None) for name in _NAMES)
+    name, version, label = (next(iter(given[name]), None) for name in NAMES)
     return store.get(name or "", version, label, client(request.environ))
 
 
