@@ -14,6 +14,7 @@ from model.store import Model, Store
 from .errors import RequestError
 
 CLIENT_HEADER = "X-Client-ID"
+_CLIENT = "HTTP_" + CLIENT_HEADER.upper().replace("-", "_")  # as WSGI has it
 NAMES = ("model", "version", "label")
 
 
@@ -38,7 +39,7 @@ def client(environ: Mapping[str, Any]) -> str:
 
     Nothing but a canary split rests on it, so whoever makes one up gets the one or the other version and no more.
     """
-    told: str = environ.get("HTTP_X_CLIENT_ID", "")
+    told: str = environ.get(_CLIENT, "")
     if told:
         return told
     proxied: str = environ.get("HTTP_X_FORWARDED_FOR", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -17,7 +18,7 @@ from ..settings import Settings
 from .instances import JSON, MOST_PROBLEMS, read_instances
 from .values import BadValues, to_array
 
-_EXAMPLE_VALUES = 12  # of one list in an example; longer ones end in an ellipsis
+_EXAMPLE_VALUES = 12  # at most in an example; the lists of a larger one end in an ellipsis
 
 
 def read_tensors(request: Request, body: bytes, model: Model, settings: Settings) -> tuple[np.ndarray, ...]:
@@ -66,11 +67,12 @@ def example(model: Model) -> str:
 
 
 def _example(dtype: str, shape: tuple[int | None, ...]) -> Any:
-    if not shape:
-        return "text" if dtype == "string" else False if dtype == "bool" else 0 if "int" in dtype else 0.5
-    size = 2 if shape[0] is None else shape[0]
-    shown = size if size <= _EXAMPLE_VALUES else 2
-    return [_example(dtype, shape[1:]) for _ in range(shown)] + ["..."] * (shown < size)
+    sizes = [2 if size is None else size for size in shape]
+    whole = math.prod(sizes) <= _EXAMPLE_VALUES
+    value: Any = "text" if dtype == "string" else False if dtype == "bool" else 0 if "int" in dtype else 0.5
+    for size in reversed(sizes):
+        value = [value] * size if whole or size <= 2 else [value, value, "..."]
+    return value
 
 
 class _Place:

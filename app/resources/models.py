@@ -26,7 +26,7 @@ class Models(Resource):
 
     def _short(self, name: str) -> dict[str, Any]:
         labels = self._store.labels(name)
-        versions = [_state(version, labels) for version in self._store.versions(name)]
+        versions = [_state(version, version.model, labels) for version in self._store.versions(name)]
         return {"name": name, "default": name == self._store.default, "versions": versions}
 
 
@@ -57,9 +57,7 @@ class OneModel(Resource):
         )
 
 
-def _state(version: Version, labels: dict[str, str]) -> dict[str, Any]:
-    """In short. The model is read once: another thread may load or unload it meanwhile."""
-    model = version.model
+def _state(version: Version, model: Model | None, labels: dict[str, str]) -> dict[str, Any]:
     return {
         "version": version.version,
         "state": version.state,
@@ -69,8 +67,9 @@ def _state(version: Version, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _whole(version: Version, labels: dict[str, str]) -> dict[str, Any]:
-    model = version.model
-    return {**_state(version, labels), "reason": version.reason, **(_contents(model) if model else {})}
+    model = version.model  # read once: another thread may unload it meanwhile
+    state = _state(version, model, labels)
+    return {**state, "reason": version.reason, **(_contents(model) if model else {})}
 
 
 def _contents(model: Model) -> dict[str, Any]:

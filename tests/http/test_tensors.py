@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model import bundle as bundles
 from model import engines
@@ -223,6 +226,24 @@ def test_a_tensor_for_a_model_of_pictures_is_refused(many: FlaskClient) -> None:
 def test_top_needs_labels(many: FlaskClient) -> None:
     answer = ask(many, "dense", [[1, 2, 3, 4]], top=1)
     assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_top")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "b", "x"]), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    model=st.sampled_from(["dense", "iris", "two", "words", "echo-uint8", "echo-float16", "echo-bool", "pets"]),
+    values=st.lists(json_values, max_size=3),
+)
+def test_any_instances_are_answered_or_refused(many: FlaskClient, model: str, values: list[Any]) -> None:
+    body = json.dumps({"instances": values})  # Python writes NaN and Infinity, too
+    answer = many.post(f"/predict?model={model}", data=body, content_type="application/json")
+    assert answer.status_code in (200, 400), answer.text
 
 
 @pytest.mark.parametrize("index", [10, -1])
