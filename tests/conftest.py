@@ -75,6 +75,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def many_service(many_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """gunicorn on the store of many models, whose engine is Keras; `pets` is the default one."""
+    folder = tmp_path_factory.mktemp("many")
+    with servers.gunicorn(folder, store=many_store, model="pets", workers=1, load_wait=100, timeout=200) as server:
+        yield server
+
+
 @pytest.fixture
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start gunicorn with settings of one's own: start_service(body_timeout=1, up="/live")."""

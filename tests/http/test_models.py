@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from app.selection import client as client_of
 from model.store import State
 
-pytestmark = pytest.mark.http
+# One group: making the models takes Keras, which one process of the test run should load.
+pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
 
 PHOTO = (Path(__file__).parents[1] / "data" / "cat.jpg").read_bytes()
 

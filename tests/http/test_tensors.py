@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from model import bundle as bundles
 from model import engines
 
-pytestmark = pytest.mark.http
+# One group: making the models takes Keras, which one process of the test run should load.
+pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
 
 PHOTO = (Path(__file__).parents[1] / "data" / "cat.jpg").read_bytes()
 

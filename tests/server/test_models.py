@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests import servers
 from tests.servers import Server, assert_error
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("models")]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("many")]
 
 
-@pytest.fixture(scope="module")
-def service(many_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """gunicorn on the store of many models, whose engine is Keras."""
-    folder = tmp_path_factory.mktemp("many")
-    with servers.gunicorn(folder, store=many_store, model="pets", workers=1, load_wait=100, timeout=200) as server:
-        yield server
+@pytest.fixture
+def service(many_service: Server) -> Server:
+    return many_service
 
 
 def ask(service: Server, query: str, **request: Any) -> requests.Response:
