@@ -34,7 +34,7 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> list[byt
     if kind == "multipart/form-data":
         pictures = _from_form(request, body)
     elif kind == JSON:
-        pictures = _from_json(read_instances(body, _FORM))
+        pictures = _from_json(read_instances(body, lambda: _FORM))
     elif kind.startswith("image/") or kind in ("application/octet-stream", ""):
         pictures = [body] if body else []
     else:

@@ -33,7 +33,7 @@ def read_tensors(request: Request, body: bytes, model: Model, settings: Settings
             "unsupported_media_type",
             f"Model {model.bundle.name!r} takes tensors. Send them as {JSON}: {example(model)}",
         )
-    instances = read_instances(body, example(model))
+    instances = read_instances(body, lambda: example(model))
     if not instances:
         raise RequestError(400, "no_instances", f"There is no instance. Send one at least: {example(model)}")
     if len(instances) > settings.max_instances:
@@ -42,20 +42,30 @@ def read_tensors(request: Request, body: bytes, model: Model, settings: Settings
             "too_many_instances",
             f"{len(instances)} instances were sent; at most {settings.max_instances} are taken at once.",
         )
-    names = [tensor.name for tensor in model.bundle.inputs]
-    problems = list(islice(_misnamed(instances, names), MOST_PROBLEMS))
-    if problems:
-        _refuse(problems, model)
-    tensors = []
-    for tensor in model.bundle.inputs:
-        values = [instance[tensor.name] if isinstance(instance, dict) else instance for instance in instances]
+    inputs, tensors = model.bundle.inputs, []
+    problems = list(islice(_misnamed(instances, [tensor.name for tensor in inputs]), MOST_PROBLEMS))
+    for tensor in inputs:
         try:
+            values = [_value(instance, tensor.name, len(inputs) == 1) for instance in instances]
             tensors.append(to_array(values, tensor.dtype, tensor.shape, _Place(instances, tensor.name)))
+        except KeyError:  # one that lacks it; it is among the problems
+            continue
         except BadValues as bad:
             problems += bad.problems
     if problems:
-        _refuse(problems, model)
+        takes = ", ".join(f"{t.name!r} of {t.dtype} {_shape(t.shape[1:])}" for t in inputs)
+        named = "; ".join(problems[:MOST_PROBLEMS])
+        raise RequestError(400, "bad_instances", f"{named}. An instance of model {model.bundle.name!r} has {takes}.")
     return tuple(tensors)
+
+
+def _value(instance: Any, name: str, alone: bool) -> Any:
+    """Of one input. Raises KeyError where the instance does not have it."""
+    if isinstance(instance, dict):
+        return instance[name]
+    if alone:
+        return instance
+    raise KeyError(name)
 
 
 def example(model: Model) -> str:
@@ -100,12 +110,6 @@ def _misnamed(instances: list[Any], names: list[str]) -> Iterator[str]:
             lacks = f"lacks {', '.join(missing)}" if missing else ""
             has = f"has {', '.join(unknown)}, which the model does not take" if unknown else ""
             yield f"instances[{number}] {' and '.join(filter(None, (lacks, has)))}"
-
-
-def _refuse(problems: list[str], model: Model) -> None:
-    takes = ", ".join(f"{t.name!r} of {t.dtype} {_shape(t.shape[1:])}" for t in model.bundle.inputs)
-    named = "; ".join(problems[:MOST_PROBLEMS])
-    raise RequestError(400, "bad_instances", f"{named}. An instance of model {model.bundle.name!r} has {takes}.")
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

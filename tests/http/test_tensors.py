@@ -155,6 +155,11 @@ BAD: dict[str, tuple[str, list[Any], list[str]]] = {
         [{"a": [1, 2], "b": [[1, 2], [3]]}],
         ["instances[0].a is a list of 2 where 3 belong", "instances[0].b[1] is a list of 1 where 2 belong"],
     ),
+    "a name and a value": (
+        "two",
+        [{"a": [1, 2], "c": 0}],
+        ["instances[0] lacks 'b' and has 'c'", "instances[0].a is a list of 2 where 3 belong"],
+    ),
     "a fraction": (
         "two",
         [{"a": [1, 2, 3], "b": [[1, 2], [3, 4.5]]}],
