@@ -94,7 +94,7 @@ class Store:
             version = Version(name, "")
             version.state, version.reason = State.END, f"{self._folder / name} holds no versions of model {name!r}."
             self._versions.append(version)
-        return self.versions(name)[-1]
+        return self.versions(name)[0]
 
     def _load(self, version: Version, engine: str | None) -> None:
         self._versions.append(version)
@@ -139,7 +139,7 @@ class Store:
 
     def versions(self, name: str | None = None) -> list[Version]:
         """Every version that this process knows of, whatever its state."""
-        return [v for v in self._versions if name in (None, v.name)]
+        return [v for v in reversed(self._versions) if name in (None, v.name)]
 
     def labels(self, name: str) -> dict[str, str]:
         """Label -> version."""
@@ -148,6 +148,17 @@ class Store:
     def split(self, name: str) -> dict[str, int]:
         """Version or label -> percent."""
         return dict(self._serving(name).get("split", {}))
+
+    def problem(self, name: str) -> str:
+        """Why the model's serving.json is not in force; empty when it is."""
+        return ""
+
+    def unready(self) -> dict[str, str]:
+        """Model -> why this process should get no requests yet; {} when it should."""
+        waiting = [v for v in self._versions if v.state in (State.START, State.LOADING)]
+        if not any(v.model for v in self.versions(self.default)):
+            waiting += self.versions(self.default)
+        return {v.name: v.reason for v in waiting}
 
     def _serving(self, name: str) -> dict[str, Any]:
         path = self._folder / name / "serving.json"
