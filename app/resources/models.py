@@ -31,8 +31,9 @@ class Models(Resource):
 
 
 class OneModel(Resource):
-    """GET /models/<name>. One model with its labels, its canary split and all of its versions.
+    """GET /models/<name>. One model with its labels, its canary split and all of its versions, newest first.
 
+    problem: why its serving.json is not in force, and what was before still is; empty when it is.
     A version has its state with the reason and, once it is AVAILABLE, its engine, inputs and outputs, the classes it
     tells apart, what is done to a picture before the model sees it (null: it takes tensors), and how it was built.
     404: no such model; it lists what there is.
@@ -53,6 +54,7 @@ class OneModel(Resource):
             default=name == store.default,
             labels=labels,
             split=store.split(name),
+            problem=store.problem(name),
             versions=[_whole(version, labels) for version in store.versions(name)],
         )
 

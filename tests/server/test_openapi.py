@@ -14,10 +14,9 @@ from openapi_spec_validator import validate
 from PIL import Image
 from schemathesis import GenerationMode
 
+from app import create_app
 from app.openapi.document import document
 from app.settings import Settings
-from model.preprocess import Limits
-from model.store import Store
 from tests import pictures
 from tests.servers import Server
 
@@ -26,9 +25,8 @@ pytestmark = pytest.mark.server
 
 def documented() -> dict[str, Any]:
     """The document of the shipped model."""
-    store = Store(Settings().store, Limits())
-    store.load("catdog")
-    return document([store.get("catdog")], Settings())
+    kiln = create_app(Settings(load_wait=60)).extensions["kiln"]
+    return document([kiln["store"].get()], Settings())
 
 
 # Schemathesis wants the document when it collects tests. The first test shows that the server's is the same.
