@@ -64,7 +64,7 @@ def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bundles.make(store, f"echo-{dtype}", "1", bundles.echo(dtype))
     broken = bundles.make(store, "broken", "1", bundles.dense())
     with (broken.folder / "model.keras").open("r+b") as file:
-        file.truncate(1000)
+        file.write(b"damage")
     return store
 
 

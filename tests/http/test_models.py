@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from app import create_app
 from app.selection import client as client_of
-from model.store import State
+from app.settings import Settings
+from model import engines
+from tests.servers import wait_for
 
 # One group: making the models takes Keras, which one process of the test run should load.
 pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
@@ -85,15 +89,32 @@ def test_a_failed_model_beside_the_default_one_leaves_the_worker_ready(many: Fla
     assert "broken" not in {model["name"] for model in answer.json["models"]}
 
 
-def test_a_model_that_loads_asks_to_come_back(many: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = many.application.extensions["kiln"]["store"]
-    [version] = store.versions("broken")
-    monkeypatch.setattr(version, "state", State.LOADING)
-    monkeypatch.setattr(version, "reason", "Checking and loading.")
-    answer = many.post("/predict?model=broken", json={"instances": [[1, 2, 3, 4]]})
-    assert (answer.status_code, answer.json["error"]["code"]) == (503, "model_not_ready")
-    assert answer.headers["Retry-After"]
-    assert ask(many).status_code == 200
+def test_a_model_that_loads_asks_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, load = threading.Event(), engines.load
+
+    def slow(name: str, file: Path) -> engines.Engine:
+        assert release.wait(60)
+        return load(name, file)
+
+    monkeypatch.setattr("model.engines.load", slow)
+    client = create_app(Settings(load_wait=0)).test_client()
+
+    def state() -> str:
+        versions = client.get("/models/catdog").json.get("versions", [])
+        return versions[0]["state"] if versions else ""
+
+    try:
+        wait_for(lambda: state() == "LOADING", "the model to load")
+        answer = ask(client)
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, "model_not_ready")
+        assert answer.headers["Retry-After"]
+        assert client.get("/ready").status_code == 503
+        for path in ("/live", "/", "/openapi.json", "/models"):
+            assert client.get(path).status_code == 200
+    finally:
+        release.set()
+    wait_for(lambda: state() == "AVAILABLE", "the model to be proven")
+    assert ask(client).status_code == 200
 
 
 def test_name_version_and_label_choose(many: FlaskClient) -> None:
