@@ -92,9 +92,9 @@ def test_a_failed_model_beside_the_default_one_leaves_the_worker_ready(many: Fla
 def test_a_model_that_loads_asks_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     release, load = threading.Event(), engines.load
 
-    def slow(name: str, file: Path) -> engines.Engine:
+    def slow(*arguments: Any) -> engines.Engine:
         assert release.wait(60)
-        return load(name, file)
+        return load(*arguments)
 
     monkeypatch.setattr("model.engines.load", slow)
     client = create_app(Settings(load_wait=0)).test_client()
