@@ -12,7 +12,7 @@ import time
 
 from model.store import Store
 
-from .resources.predict import DEFAULT_TOP, answer
+from .predictions import DEFAULT_TOP, answer, decode
 from .settings import Settings
 from .telemetry import metrics, request_id
 
@@ -35,9 +35,11 @@ class Express:
             return None
         started = time.perf_counter()
         try:
+            if self._store.split(self._store.default):
+                return None  # who gets which version is found out there
             identity = request_id.chosen(offered_id)
-            model = self._store.get(self._settings.model)
-            content = answer(model, [body], min(DEFAULT_TOP, len(model.bundle.labels)), identity)
+            model = self._store.get()
+            content = answer(model, (decode(model, [body]),), min(DEFAULT_TOP, len(model.bundle.labels)), identity)
         except Exception:
             return None  # Flask meets the same fault and says what it is
         seconds = time.perf_counter() - started

@@ -8,6 +8,7 @@ from . import errors
 from .resources.demo import Demo
 from .resources.health import Live, Ready, Version
 from .resources.metrics import Metrics
+from .resources.models import Models, OneModel
 from .resources.openapi import OpenApi
 from .resources.predict import Predict
 
@@ -19,6 +20,8 @@ def install(app: Flask) -> None:
     store, settings = parts["store"], parts["settings"]
     api = errors.Api(app)
     api.add_resource(Predict, "/predict", resource_class_args=(store, settings))
+    api.add_resource(Models, "/models", resource_class_args=(store,))
+    api.add_resource(OneModel, "/models/<name>", resource_class_args=(store,))
     api.add_resource(Live, "/live")
     api.add_resource(Ready, "/ready", resource_class_args=(store,))
     api.add_resource(Version, "/version", resource_class_args=(store,))

@@ -94,6 +94,7 @@ class Settings:
     engine: str = _setting("", _choice("", "litert", "keras"), "engine to run; empty takes the bundle's own choice")
     max_body_bytes: int = _setting(10 * 1024 * 1024, _integer(1024, 1 << 30), "largest request body, in bytes")
     max_images: int = _setting(16, _integer(1, 1024), "most images in one request")
+    max_instances: int = _setting(1024, _integer(1, 1_000_000), "most instances of tensors in one request")
     max_pixels: int = _setting(50_000_000, _integer(64, 170_000_000), "most pixels of one image, before decoding")
     body_timeout: float = _setting(15.0, _seconds(0.1, 300), "seconds in which a request body must arrive")
     deadline: float = _setting(

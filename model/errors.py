@@ -74,7 +74,7 @@ class UnknownModel(ModelError):
 
 
 class UnknownVersion(UnknownModel):
-    """The model has no such version or label."""
+    """The model is there, and has no version of that number or label."""
 
     code = "version_not_found"
 

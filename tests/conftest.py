@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from model.preprocess import Preprocessing
 from tests import servers
 from tests.servers import ROOT, Server
 
@@ -33,9 +35,51 @@ def pettrain() -> Path:
 
 
 @pytest.fixture(scope="session")
+def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of many small models; `pets` has three versions, two labels and a canary split."""
+    from tests import bundles  # takes Keras, which nothing else here needs
+
+    store = tmp_path_factory.mktemp("store")
+    picture = Preprocessing(height=16, width=16)
+    for version in ("1", "2", "3"):
+        model = bundles.convolutional(int(version))
+        built = {"photos": f"number {version}"}
+        bundles.make(store, "pets", version, model, labels=("cat", "dog"), preprocessing=picture, built=built)
+    serving = {
+        "versions": "all",
+        "labels": {"stable": "2", "canary": "3"},
+        "split": {"stable": 60, "canary": 40},
+    }
+    (store / "pets" / "serving.json").write_text(json.dumps(serving))
+    features = bundles.convolutional(features=True)
+    bundles.make(store, "features", "1", features, labels=("cat", "dog"), preprocessing=picture)
+    bundles.make(store, "embedding", "1", bundles.convolutional(), preprocessing=picture)
+    bundles.make(store, "dense", "1", bundles.dense())
+    bundles.make(store, "iris", "7", bundles.dense(units=3), labels=("a", "b", "c"), scores="softmax")
+    bundles.make(store, "two", "1", bundles.two_inputs())
+    bundles.make(store, "sequence", "1", bundles.sequence())
+    bundles.make(store, "words", "1", bundles.words())
+    bundles.make(store, "exponential", "1", bundles.exponential())
+    for dtype in ("uint8", "int64", "uint64", "float16", "float64", "bool"):
+        bundles.make(store, f"echo-{dtype}", "1", bundles.echo(dtype))
+    broken = bundles.make(store, "broken", "1", bundles.dense())
+    with (broken.folder / "model.keras").open("r+b") as file:
+        file.write(b"damage")
+    return store
+
+
+@pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """gunicorn as it ships, two workers."""
     with servers.gunicorn(tmp_path_factory.mktemp("service")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def many_service(many_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """gunicorn on the store of many models, whose engine is Keras; `pets` is the default one."""
+    folder = tmp_path_factory.mktemp("many")
+    with servers.gunicorn(folder, store=many_store, model="pets", workers=1, load_wait=100, timeout=200) as server:
         yield server
 
 

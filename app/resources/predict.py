@@ -1,35 +1,39 @@
-"""POST /predict: pictures in, labels with scores out."""
+"""POST /predict: pictures or tensors in, labels with scores or the model's own outputs out."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
-import orjson
 from flask import Response, g, request
 from flask_restful import Resource
 
+from model.errors import ModelError
 from model.store import Model, Store
 
 from ..errors import RequestError
-from ..payloads import read_pictures
+from ..payloads.body import read_body
+from ..payloads.pictures import read_pictures
+from ..payloads.tensors import read_tensors
+from ..predictions import DEFAULT_TOP, answer, decode
+from ..selection import select
 from ..settings import Settings
-from ..telemetry import metrics
-
-DEFAULT_TOP = 5
+from ..telemetry.logs import logger
 
 
 class Predict(Resource):
-    """POST /predict[?top=N]
+    """POST /predict[?model=NAME][&version=N | &label=LABEL][&top=N]
 
-    Body: one or more pictures as multipart/form-data (field `image` or `file`), one as a raw body, or JSON
-    {"instances": [{"b64": "..."}]}.
+    Body for a model that takes pictures: one or more as multipart/form-data (field `image` or `file`), one as a raw
+    body, or JSON {"instances": [{"b64": "..."}]}. For one that takes tensors: JSON {"instances": [...]}, each the
+    value of its input, or an object with the value of each.
 
-    200: {"model": {"name", "version"}, "predictions": [{"label", "score", "top": [{"label", "score"}]}],
-    "request_id"}; predictions are in the order of the pictures.
-    400: the request or a picture is wrong. 408: the body came too slowly. 413: the body or a picture is too
-    large. 415: a media type or picture format that is not taken. 503: the model is not ready; try again.
+    200: {"model": {"name", "version"}, "predictions": [...], "request_id"}; predictions are in the order of the
+    instances. With labels each is {"label", "score", "top": [{"label", "score"}]}, and "outputs" where the model has
+    more than scores; without labels it is the value of the output, or an object with the value of each.
+    400: the request, a picture or a tensor is wrong. 404: no such model, version or label; it lists what there is.
+    408: the body came too slowly. 413: the body or a picture is too large. 415: a media type or picture format that
+    is not taken. 500: the engine failed. 503: the model is not ready; try again.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -38,38 +42,42 @@ class Predict(Resource):
 
     def post(self) -> Response:
         """Parse, call the model, render."""
-        model = self._store.get(self._settings.model)
-        pictures = read_pictures(request, self._settings)
-        top = _top(len(model.bundle.labels))
-        return Response(answer(model, pictures, top, g.request_id), mimetype="application/json")
+        body = read_body(request, self._settings)
+        model = select(request, self._store)
+        if model.bundle.preprocessing is None:
+            tensors = read_tensors(request, body, model, self._settings)
+            content = _answer(model, tensors, _top(model))
+        else:
+            pictures = read_pictures(request, body, self._settings)
+            top = _top(model)
+            content = answer(model, (decode(model, pictures),), top, g.request_id)
+        return Response(content, mimetype="application/json")
 
 
-def answer(model: Model, pictures: Sequence[bytes], top: int, request_id: str) -> bytes:
-    """Decode, infer, render: the JSON body of a 200. Raises the PictureError of a picture that cannot be used."""
-    started = time.perf_counter()
-    batch = model.prepare(pictures)
-    decoded = time.perf_counter()
-    scores = model.classify(batch)
-    metrics.observe_stages(decoded - started, time.perf_counter() - decoded, len(pictures))
-    body = {
-        "model": {"name": model.bundle.name, "version": model.bundle.version},
-        "predictions": [_prediction(row, model.bundle.labels, top) for row in scores],
-        "request_id": request_id,
-    }
-    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)
+def _answer(model: Model, tensors: Sequence[np.ndarray], top: int) -> bytes:
+    """As `answer`. A tensor of the right form may still hold what the engine cannot take, such as an index that an
+    embedding does not have: that is the likeliest reason, and the client is told."""
+    try:
+        return answer(model, tensors, top, g.request_id)
+    except ModelError:
+        raise
+    except Exception as fault:
+        logger.exception("model %s version %s: the engine failed", model.bundle.name, model.bundle.version)
+        raise RequestError(
+            500,
+            "inference_failed",
+            "The engine failed on these instances. Check that every value is one that the model knows, as the indices "
+            "of an embedding must be; if so, tell the operator: the log has it under the request id.",
+        ) from fault
 
 
-def _top(count: int) -> int:
-    text = request.args.get("top")
+def _top(model: Model) -> int:
+    text, count = request.args.get("top"), len(model.bundle.labels)
     if text is None:
         return min(count, DEFAULT_TOP)
+    if not count:
+        raise RequestError(400, "bad_top", f"Model {model.bundle.name!r} has no labels to rank. Leave top out.")
     # isdecimal alone would take digits of any script
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= count):
         raise RequestError(400, "bad_top", f"top must be an integer from 1 to {count}, the number of labels.")
     return int(text)
-
-
-def _prediction(row: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, object]:
-    order = row.argsort(kind="stable")[::-1][:top].tolist()
-    ranked = [{"label": labels[index], "score": float(row[index])} for index in order]
-    return {**ranked[0], "top": ranked}

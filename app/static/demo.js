@@ -5,11 +5,14 @@
  * Content-Security-Policy forbids inline style.
  */
 
+import { offerCopy, shellQuote } from "./terminal.js";
+
 const byId = (id) => document.getElementById(id);
 const page = document.body;
 const [input, preview, retry] = [byId("image"), byId("preview"), byId("retry")];
 
 const MAX_BYTES = Number(page.dataset.maxBytes);
+const ACTION = byId("ask").getAttribute("action"); // with the model that was chosen
 const MAX_TEXT = byId("limit").textContent.trim();
 const ENVELOPE_BYTES = 300; // boundaries and headers of a multipart body around one file, without its name
 const ROWS = 5;
@@ -43,11 +46,6 @@ function fileSize(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(Math.ceil(bytes / 1e5) / 10).toFixed(1)} MB`;
 }
 
-/** One word for a POSIX shell. */
-function shellQuote(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
 /** The curl command that sends a file of this name to this service. */
 export function curlLine(fileName, href = location.href) {
   // Control and direction characters could act on, or lie in, the terminal that the line is pasted into.
@@ -55,7 +53,7 @@ export function curlLine(fileName, href = location.href) {
   if (name === "-") name = "./-"; // curl would read standard input
   // curl ends an unquoted name at "," or ";" and strips blanks around it.
   if (/[,;"\\]|^\s|\s$/.test(name)) name = `"${name.replace(/["\\]/g, "\\$&")}"`;
-  return `curl -F ${shellQuote(`image=@${name}`)} ${shellQuote(new URL("predict", href).href)}`;
+  return `curl -F ${shellQuote(`image=@${name}`)} ${shellQuote(new URL(ACTION, href).href)}`;
 }
 
 // ---- What the page shows -----------------------------------------------------------------------------------------
@@ -226,7 +224,7 @@ async function post(file, signal) {
   const started = performance.now();
   let reply;
   try {
-    const response = await fetch("predict", {
+    const response = await fetch(ACTION, {
       method: "POST", body: form, signal, cache: "no-store", headers: { Accept: "application/json" },
     });
     reply = await readReply(response);
@@ -321,34 +319,9 @@ document.addEventListener("paste", (event) => {
   }
 });
 
-// ---- The curl line -----------------------------------------------------------------------------------------------
-
-/** Copy without the clipboard API, which browsers keep from pages that came over plain HTTP. */
-function copySelection(node) {
-  getSelection().selectAllChildren(node);
-  const copied = document.execCommand("copy");
-  if (copied) getSelection().removeAllRanges();
-  return copied; // where not, the line stays selected for the person's own copy key
-}
-
-async function copyLine() {
-  let copied = false;
-  try {
-    await navigator.clipboard.writeText(byId("curl").textContent);
-    copied = true;
-  } catch {
-    copied = copySelection(byId("curl"));
-  }
-  byId("copy").textContent = copied ? "Copied" : "Selected";
-  announce(copied ? "Copied the command" : "The command is selected: copy it with your copy key");
-  clearTimeout(copyLine.timer);
-  copyLine.timer = setTimeout(() => (byId("copy").textContent = "Copy"), 2000);
-}
-
-byId("copy").addEventListener("click", copyLine);
-
 // ---- Start -------------------------------------------------------------------------------------------------------
 
 if (/Mac|iPhone|iPad/.test(navigator.platform)) byId("paste-key").textContent = "⌘";
 byId("curl").textContent = curlLine("photo.jpg");
+offerCopy(byId("curl"), byId("copy"), announce);
 document.documentElement.classList.add("js");

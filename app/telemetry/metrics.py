@@ -49,12 +49,15 @@ REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 ERRORS = Counter("kiln_errors", "Requests refused or failed, by error code.", ["code"], registry=REGISTRY)
-IMAGES = Counter("kiln_images", "Pictures answered.", registry=REGISTRY)
+ANSWERS = Counter(
+    "kiln_answers", "Requests answered by this version of a model.", ["model", "version"], registry=REGISTRY
+)
+IMAGES = Counter("kiln_images", "Pictures decoded.", registry=REGISTRY)
 DECODE_SECONDS = Histogram(
     "kiln_decode_seconds", "Time to decode and resize the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
 )
 INFER_SECONDS = Histogram(
-    "kiln_infer_seconds", "Time in the engine for the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
+    "kiln_infer_seconds", "Time in the engine for the instances of a request.", buckets=_SECONDS, registry=REGISTRY
 )
 READY = Gauge(
     "kiln_model_ready",
@@ -88,6 +91,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 # Finding a metric by its labels costs as much as counting; there are few, since no label grows without bound.
 _requests = functools.cache(REQUESTS.labels)
 _errors = functools.cache(ERRORS.labels)
+_answers = functools.cache(ANSWERS.labels)
 _request_seconds = functools.cache(REQUEST_SECONDS.labels)
 
 
@@ -103,10 +107,9 @@ def record(
         logger.info("request", extra={"fields": {"request_id": request_id, **fields}})
 
 
-def observe_stages(decode_seconds: float, infer_seconds: float, images: int) -> None:
-    """Record where the time of one answered request went."""
-    DECODE_SECONDS.observe(decode_seconds)
-    INFER_SECONDS.observe(infer_seconds)
+def observe_decoding(seconds: float, images: int) -> None:
+    """Record the time that the pictures of one request took to decode."""
+    DECODE_SECONDS.observe(seconds)
     IMAGES.inc(images)
 
 
@@ -114,6 +117,12 @@ def count_unread(code: str, status: int) -> None:
     """Count one request that was refused before anything looked into it."""
     _errors(code).inc()
     _requests("unread", "other", str(status)).inc()
+
+
+def observe_inference(seconds: float, model: str, version: str) -> None:
+    """Record the time of one request in the engine. model, version: of one that is loaded, so that they are few."""
+    INFER_SECONDS.observe(seconds)
+    _answers(model, version).inc()
 
 
 def count_error(code: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,3 +20,14 @@ def app() -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def many_app(many_store: Path) -> Flask:
+    return create_app(Settings(store=many_store, model="pets", load_wait=100, max_instances=100, max_images=4))
+
+
+@pytest.fixture
+def many(many_app: Flask) -> FlaskClient:
+    """A client of a service with many models; `pets` is the default one."""
+    return many_app.test_client()

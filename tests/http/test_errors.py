@@ -23,6 +23,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
     "large": (model_errors.PictureTooLarge("m"), 413, "image_too_large"),
     "format": (model_errors.UnsupportedPicture("m"), 415, "unsupported_image_format"),
     "model": (model_errors.UnknownModel("m"), 404, "model_not_found"),
+    "version": (model_errors.UnknownVersion("m"), 404, "version_not_found"),
     "ready": (model_errors.ModelNotReady("m"), 503, "model_not_ready"),
     "bundle": (model_errors.BundleError("/secret/path"), 500, "internal_error"),
     "bug": (ZeroDivisionError("/secret/path"), 500, "internal_error"),

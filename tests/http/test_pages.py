@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,42 @@ def test_unknown_paths_and_methods(client: FlaskClient) -> None:
         answer = client.open(path, method=method)
         assert answer.status_code == 405
         assert allowed in answer.headers["Allow"]
+
+
+def test_the_page_offers_every_model_and_asks_the_one_chosen(many: FlaskClient) -> None:
+    page = many.get("/").text
+    assert 'action="predict"' in page
+    assert '<a href="?model=pets" aria-current="page">pets</a>' in page
+    assert '<a href="?model=features">features</a>' in page
+    assert "broken" not in page
+    chosen = many.get("/?model=pets&version=3").text
+    assert 'action="predict?model=pets&amp;version=3"' in chosen
+    assert "version 3" in chosen
+
+
+def test_one_model_alone_offers_no_choice(client: FlaskClient) -> None:
+    assert "<nav" not in client.get("/").text
+
+
+def test_a_model_without_photos_shows_how_to_ask_it(many: FlaskClient) -> None:
+    page = many.get("/?model=two")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "takes tensors, not photos" in page.text
+    assert "<form" not in page.text
+    body = '{"instances":[{"a":[0.5,0.5,0.5],"b":[[0,0],[0,0]]}]}'
+    assert body in html.unescape(page.text)
+    assert many.post("/predict?model=two", data=body, content_type="application/json").status_code == 200
+    assert "numbers of a photo" in many.get("/?model=embedding").text
+
+
+def test_a_page_for_no_such_model(many: FlaskClient) -> None:
+    assert many.get("/?model=lion").status_code == 404
+    assert many.get("/?version=1&label=stable").status_code == 400
+
+
+def test_the_page_prefers_a_model_that_names_photos(many_store: Path, tmp_path: Path) -> None:
+    for name in ("dense", "features"):
+        shutil.copytree(many_store / name, tmp_path / name)
+    page = create_app(Settings(store=tmp_path, model="dense", load_wait=60)).test_client().get("/").text
+    assert 'action="predict?model=features"' in page

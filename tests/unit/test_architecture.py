@@ -58,6 +58,14 @@ def test_app_sees_models_through_the_store(path: Path) -> None:
         assert name.partition(".")[0] not in {"deploy", "api", "gunicorn"}, f"{path}:{line} imports {name}"
 
 
+@pytest.mark.parametrize("path", modules("app"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_resources_are_the_table_of_urls_own(path: Path) -> None:
+    if path.name == "routes.py":
+        return
+    for name, line in imported(path):
+        assert not name.startswith("app.resources"), f"{path}:{line} imports {name}; share a file outside"
+
+
 def test_the_web_app_imports_without_an_engine() -> None:
     code = f"import app.routes, model.store, sys; print(sorted({HEAVY!r} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

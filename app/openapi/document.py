@@ -1,0 +1,57 @@
+"""The document as a whole: every path, and the form of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.store import Model
+
+from .. import release
+from ..settings import Settings
+from .models import models as list_models
+from .models import one_model
+from .parts import Schema, array, error, fields, get, get_text
+from .predict import predict
+
+
+def document(models: Sequence[Model], settings: Settings) -> Schema:
+    """The whole document. models: those that can answer, the default one first; none while they are not ready."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Kiln",
+            "version": release.VERSION,
+            "description": "Serves Keras models: post a picture, get its labels with their scores; or post tensors.",
+        },
+        "servers": [{"url": "./", "description": "where this document was fetched"}],
+        "paths": {
+            "/predict": {"post": predict(models, settings)},
+            "/models": {"get": list_models()},
+            "/models/{name}": {"get": one_model(models[0].bundle.name if models else "")},
+            "/live": {"get": get("live", "Does this worker answer at all?", fields(status={"const": "live"}))},
+            "/ready": {"get": get("ready", "Can it answer?", _ready(), {"503": error("Not ready")})},
+            "/version": {"get": get("version", "What runs here?", _version())},
+            "/metrics": {"get": get_text("metrics", "Counts for Prometheus", "text/plain")},
+            "/openapi.json": {"get": get("openapi", "This document", {"type": "object"})},
+            "/": {"get": get_text("demo", "A page to try the model with", "text/html")},
+        },
+        "components": {"schemas": {"Error": _error()}},
+    }
+
+
+def _ready() -> Schema:
+    return fields(status={"const": "ready"}, models=array({"type": "object"}))
+
+
+def _version() -> Schema:
+    return fields(kiln={"type": "string"}, python={"type": "string"}, models=array({"type": "object"}))
+
+
+def _error() -> Schema:
+    return fields(
+        error=fields(
+            code={"type": "string", "description": "stable; match on this"},
+            message={"type": "string", "description": "for people: what to do about it"},
+        ),
+        request_id={"type": "string"},
+    )

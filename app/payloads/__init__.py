@@ -1,0 +1,1 @@
+"""The bytes of a request -> what a model takes: pictures or tensors."""

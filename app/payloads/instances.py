@@ -1,0 +1,32 @@
+"""A JSON body -> its instances: what every kind of model has in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from ..errors import RequestError
+
+JSON = "application/json"
+MOST_PROBLEMS = 20  # named in one answer
+_NOT_JSON = re.compile(rb"[\[:,]\s*[+-]?(?:NaN|Infinity)\b")
+
+
+def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
+    """The list under "instances", of whatever it holds. form: how such a body looks, for the message.
+
+    Raises RequestError 400 where the body is no JSON (NaN, Infinity, numbers beyond a double and deep nesting
+    included) or has no such list.
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
+        raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault
+    instances = data.get("instances") if isinstance(data, dict) else None
+    if not isinstance(instances, list):
+        raise RequestError(400, "bad_instances", f"Send an object with a list: {form()}")
+    return instances

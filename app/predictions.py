@@ -1,0 +1,78 @@
+"""Inputs of a model -> the body of the answer: run it, time it, render its outputs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from model.store import Model
+
+from .telemetry import metrics
+
+DEFAULT_TOP = 5
+
+
+def decode(model: Model, pictures: Sequence[bytes]) -> np.ndarray:
+    """Pictures -> the model's one input. Raises the PictureError of one that cannot be used."""
+    started = time.perf_counter()
+    batch = model.prepare(pictures)
+    metrics.observe_decoding(time.perf_counter() - started, len(pictures))
+    return batch
+
+
+def answer(model: Model, inputs: Sequence[np.ndarray], top: int, request_id: str) -> bytes:
+    """Infer, render: the JSON body of a 200, a prediction for each instance.
+
+    With labels a prediction is the best of them, its score, the `top` best ones, and what other outputs there are;
+    without, the value of the one output or an object with that of each. NaN and Infinity are null, which is all that
+    JSON has for them; scores that rank nothing have no label.
+    """
+    started = time.perf_counter()
+    outputs = model.infer(*inputs)
+    bundle = model.bundle
+    metrics.observe_inference(time.perf_counter() - started, bundle.name, bundle.version)
+    names = [tensor.name for tensor in bundle.outputs]
+    if bundle.labels:
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = bundle.to_scores(outputs[0])
+        predictions = [_ranked(row, bundle.labels, top) for row in scores]
+        if len(outputs) > 1:
+            for prediction, others in zip(predictions, _objects(names[1:], outputs[1:]), strict=True):
+                prediction["outputs"] = others
+    else:
+        predictions = _rows(outputs[0]) if len(outputs) == 1 else _objects(names, outputs)
+    body = {
+        "model": {"name": bundle.name, "version": bundle.version},
+        "predictions": predictions,
+        "request_id": request_id,
+    }
+    return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _ranked(row: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, Any]:
+    order = row.argsort(kind="stable")[::-1][:top].tolist()
+    ranked = [{"label": labels[index], "score": float(row[index])} for index in order]
+    if not math.isfinite(row[order[0]]):  # NaN sorts highest, so that none is missed
+        return {"label": None, "score": None, "top": []}
+    return {**ranked[0], "top": ranked}
+
+
+def _objects(names: Sequence[str], outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """An object by name of output for each instance."""
+    return [dict(zip(names, row, strict=True)) for row in zip(*map(_rows, outputs), strict=True)]
+
+
+def _rows(values: np.ndarray) -> list[Any]:
+    """What orjson writes for each instance: arrays, written as lists with the fewest digits that say the number."""
+    if values.dtype.kind in "OSU":
+        return list(np.frompyfunc(_text, 1, 1)(values).tolist())
+    return list(np.ascontiguousarray(values))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

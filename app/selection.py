@@ -1,0 +1,55 @@
+"""Which model a request means: its name, its version or label, and whom a canary split sticks to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Request
+
+from model.errors import ModelError
+from model.store import Model, Store
+
+from .errors import RequestError
+
+CLIENT_HEADER = "X-Client-ID"
+_CLIENT = "HTTP_" + CLIENT_HEADER.upper().replace("-", "_")  # as WSGI has it
+NAMES = ("model", "version", "label")
+
+
+def select(request: Request, store: Store) -> Model:
+    """The model that ?model=, ?version= and ?label= name; without them the default one.
+
+    Raises RequestError 400 with every problem of these, and what Store.get raises.
+    """
+    given = {name: request.args.getlist(name) for name in NAMES}
+    problems = [f"{name} is given {len(values)} times; once is enough" for name, values in given.items() if values[1:]]
+    problems += [f"{name} is empty" for name, values in given.items() if values == [""]]
+    if given["version"] and given["label"]:
+        problems.append("version and label both say which version to ask; leave one out")
+    if problems:
+        raise RequestError(400, "bad_query", "; ".join(problems) + ". GET /models lists what there is.")
+    name, version, label = (next(iter(given[name]), None) for name in NAMES)
+    return store.get(name or "", version, label, client(request.environ))
+
+
+def client(environ: Mapping[str, Any]) -> str:
+    """Who asks: what the client says in X-Client-ID, else its address, as a proxy tells it or the socket.
+
+    Nothing but a canary split rests on it, so whoever makes one up gets the one or the other version and no more.
+    """
+    told: str = environ.get(_CLIENT, "")
+    if told:
+        return told
+    proxied: str = environ.get("HTTP_X_FORWARDED_FOR", "")
+    return proxied.partition(",")[0].strip() or str(environ.get("REMOTE_ADDR", ""))
+
+
+def served(store: Store) -> list[Model]:
+    """The models that can answer now, each in the version that a request gets, the default one first."""
+    models = []
+    for name in sorted(store.names(), key=lambda name: name != store.default):
+        with contextlib.suppress(ModelError):
+            models.append(store.get(name))
+    return models

@@ -1,0 +1,88 @@
+"""The OpenAPI document of a service with many models: valid, and true of each kind of model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from app.openapi.document import document
+
+# One group: making the models takes Keras, which one process of the test run should load.
+pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
+
+TENSORS = ["dense", "iris", "two", "sequence", "words", "echo-uint8", "echo-int64", "echo-float16", "echo-bool"]
+
+
+def documented(app: Flask, name: str) -> dict[str, Any]:
+    """The document of a service that has this one model."""
+    kiln = app.extensions["kiln"]
+    return document([kiln["store"].get(name)], kiln["settings"])
+
+
+def test_the_document_of_many_is_valid(many: FlaskClient) -> None:
+    whole = many.get("/openapi.json").json
+    validate(whole)
+    names = next(p for p in whole["paths"]["/predict"]["post"]["parameters"] if p["name"] == "model")["schema"]
+    assert names["default"] == names["enum"][0] == "pets"
+    assert "broken" not in names["enum"]
+
+
+@pytest.mark.parametrize("name", [*TENSORS, "pets", "features", "embedding"])
+def test_the_document_of_each_kind_is_valid(many_app: Flask, name: str) -> None:
+    validate(documented(many_app, name))
+
+
+def test_a_model_of_tensors_takes_nothing_but_json(many_app: Flask) -> None:
+    assert list(documented(many_app, "two")["paths"]["/predict"]["post"]["requestBody"]["content"]) == [
+        "application/json"
+    ]
+
+
+def one_size(instances: list[Any]) -> bool:
+    """Sizes that vary must be the same within a request, which a schema cannot say."""
+    rows = [row["tokens"] if isinstance(row, dict) else row for row in instances]
+    return len({len(row) for row in rows}) == 1 and all(0 <= index < 10 for row in rows for index in row)
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_what_it_allows_is_taken_and_the_answer_is_as_it_says(many_app: Flask, name: str) -> None:
+    operation = schemathesis.openapi.from_dict(documented(many_app, name))["/predict"]["POST"]
+
+    @hypothesis.settings(
+        max_examples=25,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.filter_too_much, hypothesis.HealthCheck.too_slow],
+    )
+    @hypothesis.given(case=operation.as_strategy(), data=st.data())
+    def check(case: schemathesis.Case, data: st.DataObject) -> None:
+        if name == "sequence":
+            rows = st.integers(1, 5).flatmap(
+                lambda size: st.lists(st.lists(st.integers(0, 9), min_size=size, max_size=size), min_size=1, max_size=3)
+            )
+            case.body = {"instances": data.draw(rows)}
+        case.query = {"model": name}
+        answer = case.call_and_validate(app=many_app)
+        assert answer.status_code == 200, answer.text
+
+    check()
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_what_it_forbids_is_refused(many_app: Flask, name: str) -> None:
+    operation = schemathesis.openapi.from_dict(documented(many_app, name))["/predict"]["POST"]
+
+    @hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None)
+    @hypothesis.given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE))
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(app=many_app)
+
+    check()
