@@ -1,0 +1,133 @@
+"""A configuration of Keras 1 or 2 in the words of today's."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError
+from .contents import walk
+
+_CLASSES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "AtrousConvolution2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "CuDNNGRU": "GRU",
+    "CuDNNLSTM": "LSTM",
+    "Model": "Functional",
+}
+# Keras 1's names of arguments.
+_ARGUMENTS = {
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "subsample_length": "strides",
+    "filter_length": "kernel_size",
+    "atrous_rate": "dilation_rate",
+    "dim_ordering": "data_format",
+    "bias": "use_bias",
+    "inner_activation": "recurrent_activation",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "pool_length": "pool_size",
+    "stride": "strides",
+}
+_CHANNELS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
+# Training alone needs these; inference does the same with or without.
+_TRAINING = ("_regularizer", "_constraint")
+# Arguments that Keras 3 does not take. With the value given, or None for any, they change no answer.
+_GONE: dict[str, tuple[Any, ...] | None] = {
+    "implementation": None,
+    "consume_less": None,
+    "init": None,
+    "inner_init": None,
+    "forget_bias_init": None,
+    "beta_init": None,
+    "gamma_init": None,
+    "activity_regularizer": None,
+    "input_dim": None,
+    "input_length": None,
+    "input_dtype": None,
+    "time_major": (False,),
+    "ragged": (False,),
+    "sparse": (False,),
+    "experimental_run_tf_function": None,
+    "fused": None,
+    "renorm": (False,),
+    "virtual_batch_size": (None,),
+    "mode": (0,),
+}
+_NEEDS_INPUT_DIM = ("Embedding",)
+_UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
+
+
+def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """A copy that Keras 3 understands. Raises BuildError naming every layer that it cannot have."""
+    config = copy.deepcopy(config)
+    problems: list[str] = []
+    for entry in list(walk(config)):
+        _upgrade(entry, problems)
+    if problems:
+        raise BuildError(
+            f"{file}: " + "; ".join(dict.fromkeys(problems)) + ". Export the graph with the Keras that made the model "
+            "(SavedModel), and build that folder."
+        )
+    return config
+
+
+def mentions(config: Any, function: str) -> bool:
+    """Whether a layer uses an activation function by that name."""
+    return any(
+        function in (value, value.get("class_name") if isinstance(value, dict) else None)
+        for entry in walk(config)
+        if isinstance(entry.get("config"), dict)
+        for key, value in entry["config"].items()
+        if key.endswith("activation")
+    )
+
+
+def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
+    entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
+    if entry["class_name"] == "Sequential" and isinstance(entry.get("config"), list):
+        entry["config"] = {"name": entry.get("name", "sequential"), "layers": entry["config"]}
+    if isinstance(entry.get("config"), dict) and "layers" not in entry["config"]:
+        _layer(entry["class_name"], entry["config"], problems)
+
+
+def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
+    if kind == "Merge":
+        problems.append("the layer 'Merge' of Keras 1 is not taken")
+    for was, now in _ARGUMENTS.items():
+        if was in config and now not in config:
+            config[now] = config.pop(was)
+    if "nb_row" in config:
+        config["kernel_size"] = [config.pop("nb_row"), config.pop("nb_col")]
+    if kind in _UNITS and "output_dim" in config:
+        config["units"] = config.pop("output_dim")
+    if kind == "Dropout" and "p" in config:
+        config["rate"] = config.pop("p")
+    if config.get("data_format") in _CHANNELS:
+        config["data_format"] = _CHANNELS[config["data_format"]]
+    if kind == "GRU":
+        config.setdefault("reset_after", False)  # Keras 3's own default is the other
+    if kind in ("DepthwiseConv2D", "SeparableConv2D", "SeparableConv1D") and config.get("groups") == 1:
+        del config["groups"]
+    for key in [key for key in config if key.endswith(_TRAINING)]:
+        del config[key]
+    for key in [key for key in config if key.endswith("_initializer") and kind != "Constant"]:
+        config[key] = "zeros"  # the weights follow; an initializer of one's own is not needed
+    for key, harmless in _GONE.items():
+        if key not in config or (key == "input_dim" and kind in _NEEDS_INPUT_DIM):
+            continue
+        if key == "sparse" and kind != "InputLayer":
+            continue
+        if harmless is None or config[key] in harmless:
+            del config[key]
+        else:
+            problems.append(f"{kind} with {key}={config[key]!r} is not in Keras 3")
