@@ -117,8 +117,9 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
             inputs, kept = _inputs(source, request)
             wanted = _reference(source, inputs)
             _check_finite(wanted)
-            _save(scratch / "inputs.npz", "input", inputs)
-            _save(work / "golden.npz", "input", [values[:kept] for values in inputs], [v[:kept] for v in wanted])
+            np.savez(scratch / "inputs.npz", **_named("input", inputs))
+            kept_inputs, answers = ([values[:kept] for values in arrays] for arrays in (inputs, wanted))
+            np.savez_compressed(work / "golden.npz", **_named("input", kept_inputs), **_named("output", answers))
         with step("Saving the model"):
             reference = _save_reference(source, work, scratch / "graph")
         candidates = [_tried("keras", lambda: reference, scratch, wanted, step)]
@@ -182,10 +183,8 @@ def _check_finite(wanted: Sequence[np.ndarray]) -> None:
         )
 
 
-def _save(file: Path, name: str, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray] = ()) -> None:
-    arrays: dict[str, Any] = {f"input_{number}": values for number, values in enumerate(inputs)}
-    arrays.update({f"output_{number}": values for number, values in enumerate(outputs)})
-    np.savez_compressed(file, **arrays)
+def _named(which: str, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+    return {f"{which}_{number}": values for number, values in enumerate(arrays)}
 
 
 def _save_reference(source: Source, work: Path, graph: Path) -> Path:

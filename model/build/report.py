@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -44,7 +43,7 @@ class Steps:
 
 def table(bundle: Bundle) -> Table:
     """The candidates, a row each; narrow enough for a terminal of 80 columns."""
-    shown = Table(title=f"{bundle.name} version {bundle.version}", title_justify="left", box=box.SIMPLE, padding=(0, 1))
+    shown = Table(title=f"{bundle.name} version {bundle.version}", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("engine", "ms", "ms/4", "ms/16", "MB", "largest", "mean", "top-1", ""):
         shown.add_column(column, justify="left" if column in ("engine", "") else "right", no_wrap=True)
     for candidate in bundle.candidates:

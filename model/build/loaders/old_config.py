@@ -71,7 +71,7 @@ def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
     """A copy that Keras 3 understands. Raises BuildError naming every layer that it cannot have."""
     config = copy.deepcopy(config)
     problems: list[str] = []
-    for entry in list(walk(config)):
+    for entry in walk(config):  # outermost first: what a layer loses, its initializers, is not looked into
         _upgrade(entry, problems)
     if problems:
         raise BuildError(
@@ -94,13 +94,39 @@ def mentions(config: Any, function: str) -> bool:
 
 def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
     entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
-    if entry["class_name"] == "Sequential" and isinstance(entry.get("config"), list):
-        entry["config"] = {"name": entry.get("name", "sequential"), "layers": entry["config"]}
-    if isinstance(entry.get("config"), dict) and "layers" not in entry["config"]:
-        _layer(entry["class_name"], entry["config"], problems)
+    config = entry.get("config")
+    if entry["class_name"] == "Sequential" and isinstance(config, list):
+        config = entry["config"] = {"name": entry.get("name", "sequential"), "layers": config}
+    if not isinstance(config, dict):
+        return
+    if "layers" not in config:
+        _layer(entry["class_name"], config, problems)
+    elif entry["class_name"] == "Sequential" and config["layers"]:
+        _start_with_input(config["layers"])
+
+
+def _start_with_input(layers: list[dict[str, Any]]) -> None:
+    """The first layer used to say what the input is; now a layer of its own does."""
+    first = layers[0].get("config")
+    if layers[0].get("class_name") == "InputLayer" or not isinstance(first, dict):
+        return
+    shape = first.pop("batch_input_shape", None)
+    if shape is None and "input_dim" in first and layers[0]["class_name"] != "Embedding":
+        shape = [None, first["input_dim"]]
+    if shape is None:
+        return
+    dtype = "int32" if layers[0].get("class_name") == "Embedding" else first.get("dtype", "float32")
+    name = f"{first.get('name', 'first')}_input"
+    layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "dtype": dtype, "name": name}})
 
 
 def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
+    if "batch_input_shape" in config:
+        shape = config.pop("batch_input_shape")
+        if kind == "InputLayer":
+            config.setdefault("batch_shape", shape)
+    if kind == "Embedding" and str(config.get("dtype", "")).startswith("int"):
+        del config["dtype"]  # the input's, then; the weights' now
     if kind == "Merge":
         problems.append("the layer 'Merge' of Keras 1 is not taken")
     for was, now in _ARGUMENTS.items():
