@@ -80,7 +80,7 @@ def description(bundle: Bundle) -> list[str]:
     macs = bundle.built["multiply_adds"]
     lines = [f"{kind} {_shown(tensor)}" for kind, tensors in (("input ", bundle.inputs), ("output", bundle.outputs))
              for tensor in tensors]  # fmt: skip
-    amount = "unknown (a size varies)" if macs is None else f"{macs / 1e6:,.1f} million"
+    amount = "unknown (a size varies)" if macs is None else f"{macs:,}"
     return [*lines, f"parameters {bundle.built['parameters']:,}, multiply-adds {amount}"]
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import keras
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
@@ -46,9 +47,7 @@ def _load_today(file: Path, config: object, weights: Path, *, allow_unsafe: bool
     unsafe = contents.has_code(config)
     if unsafe and not allow_unsafe:
         raise contents.code_refused(file)
-    with contents.reasons(file):
-        if unsafe:
-            keras.config.enable_unsafe_deserialization()
+    with contents.reasons(file), SafeModeScope(not unsafe):
         model = contents.built(keras.models.model_from_json(file.read_text()), file)
     with contents.reasons(weights):
         if weights.name.endswith(".weights.h5"):

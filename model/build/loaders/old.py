@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 from keras.src.legacy.saving import saving_options, saving_utils
+from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
@@ -27,9 +28,7 @@ def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allo
         config = old_config.upgraded(config, file)
         custom = {"hard_sigmoid": hard_sigmoid} if old_config.mentions(config, "hard_sigmoid") else {}
     scope = saving_options.keras_option_scope(use_legacy_config=True)
-    if unsafe:
-        keras.config.enable_unsafe_deserialization()
-    with contents.reasons(file), scope:
+    with contents.reasons(file), scope, SafeModeScope(not unsafe):
         model = saving_utils.model_from_config(config, custom_objects=custom)
     model = contents.built(model, file)
     with contents.reasons(file):
