@@ -52,9 +52,9 @@ def _from_json(path: Path) -> list[str]:
     if isinstance(data, list):
         return [str(label) for label in data]
     if isinstance(data, dict) and all(isinstance(value, int) for value in data.values()):
-        return _in_order({index: label for label, index in data.items()}, path)
+        return _in_order([(index, label) for label, index in data.items()], path)
     if isinstance(data, dict) and all(key.isdecimal() for key in data):
-        return _in_order({int(key): _label(value) for key, value in data.items()}, path)
+        return _in_order([(int(key), _label(value)) for key, value in data.items()], path)
     raise BuildError(f'--labels: {path} is neither a list, nor {{"0": "cat", ...}}, nor {{"cat": 0, ...}}.')
 
 
@@ -62,10 +62,10 @@ def _label(value: Any) -> str:
     return str(value[-1]) if isinstance(value, list) and value else str(value)
 
 
-def _in_order(labels: dict[int, str], path: Path) -> list[str]:
-    if sorted(labels) != list(range(len(labels))):
-        raise BuildError(f"--labels: the numbers in {path} are not 0 to {len(labels) - 1}, each once.")
-    return [labels[index] for index in range(len(labels))]
+def _in_order(pairs: list[tuple[int, str]], path: Path) -> list[str]:
+    if sorted(index for index, _ in pairs) != list(range(len(pairs))):
+        raise BuildError(f"--labels: the numbers in {path} are not 0 to {len(pairs) - 1}, each once.")
+    return [label for _, label in sorted(pairs)]
 
 
 def _text(path: Path) -> str:
