@@ -8,12 +8,14 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..bundle import Bundle, Candidate, Tensor
+from ..bundle import Bundle, Candidate, Tensor, largest_difference
 
+EVEN = 1e-3  # of the largest answer
 URL = "http://127.0.0.1:8000/predict"
 
 
@@ -67,11 +69,15 @@ def _cells(candidate: Candidate) -> list[str]:
 
 def reasons(bundle: Bundle) -> list[str]:
     """What the table's figures are, and why the others were not chosen."""
+    answers = bundle.golden_tensors()[1]
+    even = all(largest_difference(values, np.broadcast_to(values[:1], values.shape)) < EVEN for values in answers)
+    note = "The model answers nearly the same to all random inputs, so they prove little. Give --photos."
     why = [f"{entry.engine} {entry.outcome}: {entry.reason}" for entry in bundle.candidates if entry.reason]
     return [
         "ms: one call with 1, 4 and 16 instances, one thread, on this machine.",
         f"largest, mean: difference from Keras as a part of its largest answer; {bundle.tolerance:g} is allowed.",
         *why,
+        *([note] if even else []),
     ]
 
 
