@@ -136,6 +136,48 @@ def test_kernels_that_theano_turned_around_are_turned_back(tmp_path: Path) -> No
     assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
 
 
+def node(kind: str, name: str, *inputs: str, **config: object) -> dict[str, object]:
+    """A layer of a functional model of Keras 2, with the names of the layers before it."""
+    nodes = [[[before, 0, 0, {}] for before in inputs]] if inputs else []
+    return {**old_keras.layer(kind, name, **config), "name": name, "inbound_nodes": nodes}
+
+
+def test_a_functional_model_of_keras_2_within_a_sequential(tmp_path: Path) -> None:
+    depthwise = {key.replace("kernel", "depthwise"): value for key, value in old_keras.TRAINED.items()}
+    inner = [
+        node("InputLayer", "input_1", batch_input_shape=[None, 8, 8, 3], dtype="float32", sparse=False),
+        node("DepthwiseConv2D", "dw", "input_1", kernel_size=[3, 3], padding="same", groups=1, **depthwise),
+        node("BatchNormalization", "bn", "dw", axis=3, epsilon=0.001, momentum=0.99),
+        node("LeakyReLU", "leaky", "bn", alpha=0.2),
+        node("Add", "add", "leaky", "input_1"),
+        node("GlobalAveragePooling2D", "pool", "add", data_format="channels_last"),
+    ]
+    config = {"name": "m", "layers": inner, "input_layers": [["input_1", 0, 0]], "output_layers": [["pool", 0, 0]]}
+    layers = [
+        {"class_name": "Model", "config": config},
+        old_keras.layer("Dense", "top", units=2, activation="linear", **old_keras.TRAINED),
+    ]
+    values = keras.Input((8, 8, 3))
+    parts = [keras.layers.DepthwiseConv2D(3, padding="same"), keras.layers.BatchNormalization(epsilon=0.001)]
+    inside = keras.layers.LeakyReLU(negative_slope=0.2)(parts[1](parts[0](values)))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([inside, values]))
+    parts.append(keras.layers.Dense(2))
+    model = keras.Model(values, parts[2](pooled))
+    rng = np.random.default_rng(8)
+    for part in parts:
+        part.set_weights([rng.uniform(0.1, 1, value.shape) for value in part.get_weights()])
+    kernel, bias, gamma, beta, mean, variance = (value for part in parts[:2] for value in part.get_weights())
+    named = {"dw/kernel": kernel, "dw/bias": bias, "bn/gamma": gamma, "bn/beta": beta}  # what is trained comes first
+    weights = {
+        "m": list({**named, "bn/moving_mean": mean, "bn/moving_variance": variance}.items()),
+        "top": [(f"top/{number}", value) for number, value in enumerate(parts[2].get_weights())],
+    }
+    file = old_keras.save(tmp_path / "m.h5", layers, weights)
+    source = load(file)
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], model(given), atol=1e-5)
+
+
 def old_lstm(tmp_path: Path) -> tuple[Path, list[np.ndarray]]:
     rng = np.random.default_rng(5)
     shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}

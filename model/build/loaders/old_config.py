@@ -103,6 +103,9 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
         _layer(entry["class_name"], config, problems)
     elif entry["class_name"] == "Sequential" and config["layers"]:
         _start_with_input(config["layers"])
+    for key in ("input_layers", "output_layers"):
+        if len(config.get(key, ())) == 1:
+            config[key] = config[key][0]  # one tensor, where Keras 3 would make a list of one
 
 
 def _start_with_input(layers: list[dict[str, Any]]) -> None:
@@ -140,6 +143,8 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         config["rate"] = config.pop("p")
     if config.get("data_format") in _CHANNELS:
         config["data_format"] = _CHANNELS[config["data_format"]]
+    if kind == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
     if kind == "GRU":
         config.setdefault("reset_after", False)  # Keras 3's own default is the other
     if kind in ("DepthwiseConv2D", "SeparableConv2D", "SeparableConv1D") and config.get("groups") == 1:
