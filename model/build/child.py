@@ -19,18 +19,22 @@ class ChildFailed(Exception):
 def run(arguments: Sequence[str], timeout: float) -> str:
     """Run Python with the arguments and return what it printed. Raises ChildFailed. Seconds: timeout."""
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-            text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            _first_to_go(process.pid)
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as late:
-            raise ChildFailed(f"took longer than {timeout:.0f} s") from late
-        finally:
-            process.kill()
-            process.wait()
+        with subprocess.Popen(  # noqa: S603
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                _first_to_go(process.pid)
+                output, _ = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired as late:
+                raise ChildFailed(f"took longer than {timeout:.0f} s") from late
+            finally:
+                process.kill()
         errors.seek(0)
         if process.returncode:
             raise ChildFailed(_reason(process.returncode, errors.read()))

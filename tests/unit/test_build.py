@@ -74,7 +74,7 @@ def lively(model: keras.Model) -> keras.Model:
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             gamma, *others = layer.get_weights()
-            layer.set_weights([gamma * rng.uniform(1.2, 2.0, gamma.shape), *others])
+            layer.set_weights([gamma * rng.uniform(2.0, 3.0, gamma.shape), *others])
     return model
 
 
