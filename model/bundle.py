@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .preprocess import Preprocessing
 MANIFEST = "bundle.json"
 FORMAT = 2
 SCORES = ("as_is", "softmax", "sigmoid")
+SMALLEST_SCALE = 1e-3  # answers below this are taken to be of this size: a difference from zero has no other measure
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,46 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What the build found out about one engine for this model, kept or thrown out.
+
+    engine: as in engines.NAMES. outcome: "chosen", "kept", "thrown out" (it differs from Keras) or "failed" (no file).
+    reason: why it was not chosen, in a sentence; empty for the chosen one.
+    size: bytes. largest, mean: difference from Keras' answers, each output's as a part of its largest answer.
+    tolerance: the largest difference allowed, in the same unit. agreement: part of the instances whose largest value is
+    at the same place as Keras', 0..1. milliseconds: for one call at each batch size, one thread, on the machine that
+    built. What was not measured is None.
+    """
+
+    engine: str
+    outcome: str
+    reason: str = ""
+    size: int | None = None
+    largest: float | None = None
+    mean: float | None = None
+    tolerance: float | None = None
+    agreement: float | None = None
+    milliseconds: dict[str, float] | None = None
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Candidate:
+        """Read the form kept in bundle.json."""
+        return cls(**entry)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form kept in bundle.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A bundle's manifest, read and checked for form. The files are checked by `check_file` and `prove`.
 
     labels: those of the first output's values, or of its two outcomes where it has one value; none where the model
     does not classify. scores: how its values become scores ("as_is", "softmax", "sigmoid").
     preprocessing: how a picture becomes the one input; None where the model takes tensors.
+    tolerance: the largest difference from Keras' answers that is allowed, as a part of each output's largest answer;
+    a candidate may have one of its own. candidates: the engines that were tried.
     """
 
     folder: Path
@@ -86,6 +121,7 @@ class Bundle:
     golden: File
     tolerance: float
     built: dict[str, Any]
+    candidates: tuple[Candidate, ...] = ()
 
     def engine_file(self, engine: str) -> File:
         """The compiled file of an engine. Raises EngineMissing when the bundle has none."""
@@ -105,9 +141,10 @@ class Bundle:
             raise BundleError(f"{path} is not the file that was built (checksum differs). Copy the bundle again.")
         return path
 
-    def prove(self, engine: Engine) -> float:
+    def prove(self, engine: Engine, name: str | None = None) -> float:
         """Run the golden inputs and compare with the recorded answers; returns the largest difference.
 
+        name: the engine's, whose own tolerance then holds; its weights may be stored with fewer bits.
         Raises BundleError when an answer differs by more than the tolerance or names another label.
         """
         inputs, expected = self.golden_tensors()
@@ -117,16 +154,20 @@ class Bundle:
             if answer.shape != wanted.shape:
                 raise BundleError(f"{tensor.name} has shape {answer.shape}; {wanted.shape} was recorded.")
             differences.append(largest_difference(answer, wanted))
-        difference = float(np.max(differences))
-        if not difference <= self.tolerance:  # also true for NaN
+        difference, tolerance = float(np.max(differences)), self.tolerance_of(name)
+        if not difference <= tolerance:  # also true for NaN
             raise BundleError(
-                f"The engine's golden answers differ by {difference:.2g}; {self.tolerance:.2g} is allowed. "
+                f"The engine's golden answers differ by {difference:.2g}; {tolerance:.2g} is allowed. "
                 "Build the bundle again."
             )
-        labels = (self.to_scores(values[0]).argmax(-1) for values in (answers, expected))
-        if self.labels and not np.array_equal(*labels):
+        if self.labels and not agree(self.to_scores(answers[0]), self.to_scores(expected[0]), tolerance).all():
             raise BundleError("The engine gives another label on a golden input. Build the bundle again.")
         return difference
+
+    def tolerance_of(self, engine: str | None) -> float:
+        """The engine's own tolerance where it has one, else the bundle's."""
+        own = (entry.tolerance for entry in self.candidates if entry.engine == engine and entry.tolerance is not None)
+        return next(own, self.tolerance)
 
     def golden_tensors(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """(inputs, outputs) of golden.npz. Raises BundleError."""
@@ -149,11 +190,35 @@ class Bundle:
         return values.astype(np.float32, copy=False)
 
 
-def largest_difference(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two arrays of one shape. Text either agrees (0) or does not (infinity)."""
-    if one.dtype.kind in "OSU":
-        return 0.0 if np.array_equal(one, other) else np.inf
-    return float(np.max(np.abs(one.astype(np.float64) - other.astype(np.float64)), initial=0))
+def differences(answer: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """|answer - wanted| of two arrays of one shape, as a part of the largest wanted value; NaN where only one is NaN.
+
+    What a difference means depends on the size of the answers: 0.001 is nothing in a box of 300 pixels and everything
+    among a thousand even scores. Text either agrees (0) or does not (infinity).
+    """
+    if wanted.dtype.kind in "OSU":
+        return np.where(answer.astype(str) == wanted.astype(str), 0.0, np.inf)
+    answer, wanted = answer.astype(np.float64), wanted.astype(np.float64)
+    scale = max(float(np.max(np.abs(wanted), initial=0, where=np.isfinite(wanted))), SMALLEST_SCALE)
+    same = (answer == wanted) | (np.isnan(answer) & np.isnan(wanted))
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return np.where(same, 0.0, np.abs(answer - wanted) / scale)
+
+
+def largest_difference(answer: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest of `differences`; NaN where there is one."""
+    return float(np.max(differences(answer, wanted), initial=0))
+
+
+def agree(answer: np.ndarray, wanted: np.ndarray, tolerance: float) -> np.ndarray:
+    """Whether the largest value is at the same place, for each of (n, values) -> bool (n,).
+
+    It may be elsewhere where Keras' own value there is within the tolerance of its largest: that is a tie.
+    """
+    best = np.take_along_axis(wanted, answer.argmax(-1)[..., np.newaxis], -1)[..., 0]
+    scale = max(float(np.max(np.abs(wanted), initial=0)), SMALLEST_SCALE)
+    agreed: np.ndarray = wanted.max(-1) - best <= tolerance * scale
+    return agreed
 
 
 def read(folder: Path) -> Bundle:
@@ -182,6 +247,7 @@ def read(folder: Path) -> Bundle:
         golden=_file(data["golden"]),
         tolerance=float(data["tolerance"]),
         built=data["built"],
+        candidates=tuple(map(Candidate.from_json, data.get("candidates", []))),
     )
 
 
@@ -201,6 +267,7 @@ def write(bundle: Bundle) -> None:
         "golden": bundle.golden.to_json(),
         "tolerance": bundle.tolerance,
         "built": bundle.built,
+        "candidates": [candidate.to_json() for candidate in bundle.candidates],
     }
     (bundle.folder / MANIFEST).write_text(json.dumps(data, indent=2) + "\n")
 
@@ -227,6 +294,8 @@ def _problems(data: Any) -> list[str]:
         "tolerance": (int, float),
         "built": dict,
     }
+    if "candidates" in data:
+        kinds["candidates"] = list
     found = [
         f"{key} is missing or of the wrong type" for key, kind in kinds.items() if not isinstance(data.get(key), kind)
     ]
@@ -238,6 +307,8 @@ def _problems(data: Any) -> list[str]:
         found.append(f"scores must be one of {', '.join(SCORES)}")
     tensors = [(which, entry) for which in ("inputs", "outputs") for entry in data[which]]
     found += [f"{which} holds something that is no tensor" for which, entry in tensors if not _is_tensor(entry)]
+    if not all(map(_is_candidate, data.get("candidates", ()))):
+        found.append("candidates holds something that is none")
     if not data["inputs"] or not data["outputs"]:
         found.append("inputs and outputs must name at least one tensor each")
     if data["preprocessing"] and len(data["inputs"]) != 1:
@@ -255,6 +326,16 @@ def _is_tensor(entry: Any) -> bool:
         and isinstance(entry.get("dtype"), str)
         and isinstance(entry.get("shape"), list)
         and all(size is None or isinstance(size, int) for size in entry["shape"])
+    )
+
+
+def _is_candidate(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() <= Candidate.__dataclass_fields__.keys()
+        and isinstance(entry.get("engine"), str)
+        and isinstance(entry.get("outcome"), str)
+        and isinstance(entry.get("tolerance"), int | float | None)
     )
 
 

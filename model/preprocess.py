@@ -7,7 +7,9 @@ several times cheaper than decoding every pixel.
 
 from __future__ import annotations
 
+import functools
 import io
+import math
 import struct
 import zlib
 from dataclasses import asdict, dataclass
@@ -47,8 +49,19 @@ _RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_FITS = ("stretch", "crop")
-_RANGES = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
+_FITS = ("stretch", "crop", "pad")
+_COLOURS = {"rgb": 3, "bgr": 3, "grey": 1}
+_DTYPES = ("float32", "uint8")
+_LAYOUTS = ("channels_last", "channels_first")
+# By name: what is taken from 0..255, and what the rest is multiplied by; a number, or one a channel.
+_Channels = float | tuple[float, ...]
+_RANGES: dict[str, tuple[_Channels, _Channels]] = {
+    "0..255": (0.0, 1.0),
+    "0..1": (0.0, 1 / 255),
+    "-1..1": (127.5, 1 / 127.5),
+    "caffe": ((123.68, 116.779, 103.939), 1.0),  # ImageNet's mean, of red, green and blue
+    "torch": ((123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)),
+}
 
 _ORIENTATION = 0x0112
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
@@ -83,8 +96,14 @@ class Preprocessing:
 
     height, width: the model's input in pixels.
     method: resize filter (nearest, bilinear, bicubic, lanczos); all but nearest are antialiased.
-    fit: "stretch" squashes the whole picture to the input; "crop" keeps its aspect and cuts the centre.
-    range: how 0..255 is mapped: "0..255", "0..1" or "-1..1".
+    fit: "stretch" squashes the whole picture to the input; "crop" keeps its aspect and cuts the centre; "pad" keeps
+    its aspect and adds black bars.
+    colour: the order of the channels, "rgb" or "bgr"; "grey" makes one of them.
+    range: how 0..255 is mapped: "0..255", "0..1", "-1..1", "caffe" (less ImageNet's mean), "torch" (less ImageNet's
+    mean, through its deviation), or "mean" for (value - mean) * scale.
+    mean, scale: numbers for 0..255, one for all channels or one for each, in the order of `colour`.
+    dtype: "float32", or "uint8" where the range is 0..255.
+    layout: "channels_last", (height, width, channels), or "channels_first".
     """
 
     height: int
@@ -93,10 +112,21 @@ class Preprocessing:
     fit: str = "stretch"
     colour: str = "rgb"
     range: str = "-1..1"
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    dtype: str = "float32"
+    layout: str = "channels_last"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture's tensor."""
+        channels = _COLOURS[self.colour]
+        size = (self.height, self.width)
+        return (channels, *size) if self.layout == "channels_first" else (*size, channels)
 
     def to_json(self) -> dict[str, Any]:
-        """The form kept in bundle.json."""
-        return asdict(self)
+        """The form kept in bundle.json; mean and scale only where they are used."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items() if value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocessing:
@@ -107,28 +137,89 @@ class Preprocessing:
         for side in ("height", "width"):
             if not isinstance(values.get(side), int) or not 1 <= values[side] <= 4096:
                 problems.append(f"{side} must be an integer from 1 to 4096")
-        for key, allowed in (("method", _RESAMPLING), ("fit", _FITS), ("range", _RANGES), ("colour", ("rgb", "bgr"))):
+        choices = {
+            "method": _RESAMPLING,
+            "fit": _FITS,
+            "range": (*_RANGES, "mean"),
+            "colour": _COLOURS,
+            "dtype": _DTYPES,
+            "layout": _LAYOUTS,
+        }
+        for key, allowed in choices.items():
             if values.get(key, known[key].default) not in allowed:
                 problems.append(f"{key} must be one of {', '.join(allowed)}")
+        problems = problems or _range_problems(values)
         if problems:
             raise errors.BundleError("preprocessing: " + "; ".join(problems))
+        values.update({key: tuple(map(float, values[key])) for key in ("mean", "scale") if key in values})
         return cls(**values)
 
 
+def _range_problems(values: dict[str, Any]) -> list[str]:
+    """What is wrong with range, mean, scale, colour and dtype together; each alone is right."""
+    chosen, colour = values.get("range", "-1..1"), values.get("colour", "rgb")
+    problems = []
+    for key in ("mean", "scale"):
+        numbers = values.get(key, ())
+        if chosen == "mean" and not _are_numbers(numbers, _COLOURS[colour]):
+            problems.append(f"{key} must be a list of 1 number, or of {_COLOURS[colour]}, one a channel")
+        if chosen != "mean" and numbers:
+            problems.append(f"{key} needs range mean, not {chosen}")
+    if colour == "grey" and chosen in ("caffe", "torch"):
+        problems.append(f"range {chosen} is of three colours, and colour is grey")
+    if values.get("dtype", "float32") == "uint8" and chosen != "0..255":
+        problems.append("dtype uint8 needs range 0..255")
+    return problems
+
+
+def _are_numbers(values: Any, channels: int) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) in (1, channels)
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )
+
+
 def to_tensor(data: bytes, how: Preprocessing, limits: Limits) -> np.ndarray:
-    """Decode one picture to float32 (height, width, 3), ready for the model.
+    """Decode one picture to a tensor of `how.shape` and `how.dtype`, ready for the model.
 
     Raises a PictureError that says what is wrong with the bytes.
     """
-    picture = _fit(decode(data, (how.width, how.height), limits), how)
+    return from_picture(_fit(decode(data, (how.width, how.height), limits), how), how)
+
+
+def from_picture(picture: Image.Image, how: Preprocessing) -> np.ndarray:
+    """An RGB picture that has the model's size already -> its tensor."""
+    if how.colour == "grey":
+        picture = picture.convert("L")
     pixels = np.asarray(picture)
+    pixels = pixels.reshape(how.height, how.width, -1)
     if how.colour == "bgr":
         pixels = pixels[:, :, ::-1]
-    scale, shift = _RANGES[how.range]
-    tensor: np.ndarray = np.multiply(pixels, np.float32(scale), dtype=np.float32)
-    if shift:
-        tensor += np.float32(shift)
+    tensor = _in_range(pixels, how)
+    return np.ascontiguousarray(tensor.transpose(2, 0, 1)) if how.layout == "channels_first" else tensor
+
+
+def _in_range(pixels: np.ndarray, how: Preprocessing) -> np.ndarray:
+    """uint8 (height, width, channels) -> the declared range and dtype."""
+    if how.dtype == "uint8":
+        return pixels.copy()
+    mean, scale = _mean_and_scale(how)
+    tensor: np.ndarray = np.multiply(pixels, scale, dtype=np.float32)
+    if mean.any():
+        tensor -= mean * scale
     return tensor
+
+
+@functools.lru_cache(maxsize=16)
+def _mean_and_scale(how: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """float32, a number or one a channel in the order of `colour`."""
+    if how.range == "mean":
+        return np.asarray(how.mean, np.float32), np.asarray(how.scale, np.float32)
+    mean, scale = (np.asarray(values, np.float32) for values in _RANGES[how.range])
+    if how.colour == "bgr":
+        return mean[::-1] if mean.ndim else mean, scale[::-1] if scale.ndim else scale
+    return mean, scale
 
 
 def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
@@ -248,6 +339,8 @@ def _guessed_scale(picture: Image.Image) -> float:
 
 def _fit(picture: Image.Image, how: Preprocessing) -> Image.Image:
     size = (how.width, how.height)
+    if how.fit == "pad":
+        return ImageOps.pad(picture, size, _RESAMPLING[how.method])
     if how.fit == "crop":
         return ImageOps.fit(picture, size, _RESAMPLING[how.method])
     return picture if picture.size == size else picture.resize(size, _RESAMPLING[how.method])

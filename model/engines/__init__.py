@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import EngineMissing
 
-NAMES = ("litert", "keras")
+# What comes after the hyphen says how the weights are stored; the engine is the same.
+NAMES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")
 
 
 class Engine(Protocol):
@@ -24,8 +25,8 @@ class Engine(Protocol):
         ...
 
 
-def load(name: str, file: Path) -> Engine:
-    """Load the engine called `name` on its compiled file.
+def load(name: str, file: Path, threads: int = 1) -> Engine:
+    """Load the engine called `name` on its compiled file, to run on so many threads.
 
     The engine's own package is imported here and nowhere else, so that the master process and serving
     machines without it never see it. Raises EngineMissing when there is no such engine or package.
@@ -33,10 +34,10 @@ def load(name: str, file: Path) -> Engine:
     if name not in NAMES:
         raise EngineMissing(f"There is no engine {name!r}. Choose one of {', '.join(NAMES)}.")
     try:
-        module = importlib.import_module(f"{__name__}.{name}")
+        module = importlib.import_module(f"{__name__}.{name.partition('-')[0]}")
     except ModuleNotFoundError as missing:
         raise EngineMissing(
             f"Engine {name!r} needs the package {missing.name!r}. Install it: pip install -r requirements.txt"
         ) from missing
-    engine: Engine = module.load(file)
+    engine: Engine = module.load(file, threads)
     return engine

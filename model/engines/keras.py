@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors alone; start-up chatter hides them
@@ -12,24 +17,62 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from .batches import in_batches
+
+SAVED_MODEL = ".zip"
+
 
 class Keras:
-    """A Keras model traced once into a graph, which is what `predict` does less its per-call set-up."""
+    """A model traced once into a graph, which is what `predict` does less its per-call set-up."""
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-        signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
-        form = model._inputs_struct  # as the model's call takes them: one, a list or a dict
-        self._graph = tf.function(
-            lambda *inputs: keras.tree.flatten(model(keras.tree.pack_sequence_as(form, inputs), training=False)),
-            input_signature=signature,
-        )
+    def __init__(self, graph: Callable[..., Sequence[tf.Tensor]], batch: int | None) -> None:
+        self._graph = graph
+        self._batch = batch
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """See Engine."""
+        return in_batches(self._run, inputs, self._batch or len(inputs[0]))
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         return tuple(answer.numpy() for answer in self._graph(*map(tf.constant, inputs)))
 
 
-def load(file: Path) -> Keras:
-    """Load a .keras file. Only safe files load: Keras refuses code inside them by default."""
-    return Keras(keras.models.load_model(file, compile=False))
+def positional(model: Any) -> Callable[..., list[tf.Tensor]]:
+    """The model's call with its inputs one after the other and its outputs in a list, whatever forms it has."""
+    functional = getattr(model, "_functional", None) or model  # a Sequential holds one
+    form = getattr(functional, "_inputs_struct", None)
+    if form is None:
+        return lambda *inputs: keras.tree.flatten(model(*inputs, training=False))
+    return lambda *inputs: keras.tree.flatten(model(keras.tree.pack_sequence_as(form, inputs), training=False))
+
+
+def load(file: Path, threads: int) -> Keras:
+    """Load a .keras file, or a zipped SavedModel of one function, `input_0`, … to `output_0`, ….
+
+    Only safe files load: Keras refuses code inside them by default, and a SavedModel holds a graph alone.
+    """
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, and its threads cannot be changed
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if file.suffix == SAVED_MODEL:
+        return _load_saved_model(file)
+    model = keras.models.load_model(file, compile=False)
+    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    graph = tf.function(positional(model), input_signature=signature)
+    return Keras(graph, signature[0].shape[0])
+
+
+def _load_saved_model(file: Path) -> Keras:
+    with tempfile.TemporaryDirectory(prefix="kiln-") as folder, zipfile.ZipFile(file) as archive:
+        archive.extractall(folder)
+        loaded = tf.saved_model.load(folder)
+    function = loaded.signatures["serving_default"]
+    names = [f"input_{number}" for number in range(len(function.structured_input_signature[1]))]
+    outputs = [f"output_{number}" for number in range(len(function.structured_outputs))]
+
+    def graph(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        answers = function(**dict(zip(names, inputs, strict=True)))
+        return [answers[name] for name in outputs]
+
+    graph.loaded = loaded  # type: ignore[attr-defined]  # the function holds no reference to its variables
+    return Keras(graph, function.structured_input_signature[1]["input_0"].shape[0])

@@ -1,50 +1,110 @@
-"""LiteRT (formerly TensorFlow Lite) with XNNPACK: the default engine."""
+"""LiteRT (formerly TensorFlow Lite) with XNNPACK."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from .batches import in_batches
+
+# Instances that run at once when many small ones come: a row of a dense model takes less time than the call around
+# it. Pictures run one by one: there XNNPACK gains nothing from batches on one thread, and they would need memory.
+BATCH = 64
+BATCH_BYTES = 256 * 1024
+
 
 class LiteRT:
-    """One interpreter. It takes one instance at a time: XNNPACK gains nothing from batches on one thread."""
+    """A compiled file: an interpreter at the file's own batch, and one for many small instances at once."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
-        interpreter.allocate_tensors()
-        self._interpreter = interpreter
-        self._inputs = _in_order(interpreter, "inputs")
-        self._outputs = _in_order(interpreter, "outputs")
+    def __init__(self, file: Path, threads: int) -> None:
+        self._content = file.read_bytes()  # a file that is mapped and then written over ends the process with SIGBUS
+        self._threads = threads
+        self._own = _Fixed(self._content, threads)
+        self._many: _Fixed | None = None
+        self._many_size = _many_size(self._own)
         self._lock = threading.Lock()  # an interpreter holds its tensors and is not reentrant
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """See Engine."""
         with self._lock:
-            answers = [self._one(inputs, row) for row in range(len(inputs[0]))]
-        if len(answers) == 1:
-            return answers[0]
-        return tuple(np.concatenate(parts) for parts in zip(*answers, strict=True))
+            if self._own.any_shape:
+                return self._own.resized(inputs)
+            count = len(inputs[0])
+            many = self._for_many() if count >= self._many_size else None
+            if many is None:
+                return in_batches(self._own.run, inputs, self._own.batch)
+            whole = count - count % many.batch
+            parts = [in_batches(many.run, [values[:whole] for values in inputs], many.batch)]
+            if whole < count:
+                parts.append(in_batches(self._own.run, [values[whole:] for values in inputs], self._own.batch))
+            return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
 
-    def _one(self, inputs: Sequence[np.ndarray], row: int) -> tuple[np.ndarray, ...]:
+    def _for_many(self) -> _Fixed | None:
+        """The interpreter for many instances, made when they first come; None where the file cannot be resized."""
+        if self._many is None:
+            try:
+                self._many = _Fixed(self._content, self._threads, self._many_size)
+            except (RuntimeError, ValueError):  # a shape within the graph holds the file's own batch
+                self._many_size = np.iinfo(np.int64).max
+        return self._many
+
+
+class _Fixed:
+    """One interpreter at one batch size. Raises RuntimeError or ValueError when it cannot be had at `batch`."""
+
+    def __init__(self, content: bytes, threads: int, batch: int | None = None) -> None:
+        self._interpreter = Interpreter(model_content=content, num_threads=threads)
+        self._inputs = _in_order(self._interpreter, "inputs")
+        self._outputs = _in_order(self._interpreter, "outputs")
+        details = {entry["index"]: entry for entry in self._interpreter.get_input_details()}
+        self.details = [details[tensor] for tensor in self._inputs]
+        self.any_shape = any(-1 in entry["shape_signature"] for entry in self.details)
+        if batch is not None:
+            self._resize([(batch, *entry["shape"][1:]) for entry in self.details])
+        if not self.any_shape:
+            self._interpreter.allocate_tensors()
+        self.batch = batch or int(self.details[0]["shape"][0])
+        if batch is not None:
+            self._interpreter.invoke()
+            if any(self._interpreter.get_tensor(tensor).shape[:1] != (batch,) for tensor in self._outputs):
+                raise ValueError(f"The outputs do not follow a batch of {batch}.")
+
+    def run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Exactly `batch` instances."""
         for tensor, values in zip(self._inputs, inputs, strict=True):
-            self._interpreter.set_tensor(tensor, values[row : row + 1])
+            self._interpreter.set_tensor(tensor, values)
         self._interpreter.invoke()
         return tuple(self._interpreter.get_tensor(tensor) for tensor in self._outputs)
 
+    def resized(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Inputs of any shape, for files whose sizes vary in more than the batch."""
+        self._resize([values.shape for values in inputs])
+        return self.run(inputs)
 
-def _in_order(interpreter: Interpreter, which: str) -> list[int]:
+    def _resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        for tensor, shape in zip(self._inputs, shapes, strict=True):
+            self._interpreter.resize_tensor_input(tensor, shape)
+        self._interpreter.allocate_tensors()
+
+
+def _many_size(own: _Fixed) -> int:
+    size = sum(int(np.prod(entry["shape"][1:])) * np.dtype(entry["dtype"]).itemsize for entry in own.details)
+    batch = min(BATCH, BATCH_BYTES // max(size, 1))
+    return batch if own.batch == 1 and batch >= 4 else np.iinfo(np.int64).max
+
+
+def _in_order(interpreter: Any, which: str) -> list[int]:
     """The tensors of the one signature; its names end in their place among the bundle's inputs or outputs."""
     (signature,) = interpreter._get_full_signature_list().values()
     tensors: dict[str, int] = signature[which]
     return [tensors[name] for name in sorted(tensors, key=lambda name: int(name.rpartition("_")[2]))]
 
 
-def load(file: Path) -> LiteRT:
-    """Load a .tflite file on one thread: workers, not threads, use the cores.
-
-    It is read into memory: a file that is mapped and then written over ends the process with SIGBUS.
-    """
-    return LiteRT(Interpreter(model_content=file.read_bytes(), num_threads=1))
+def load(file: Path, threads: int) -> LiteRT:
+    """Load a .tflite file."""
+    return LiteRT(file, threads)

@@ -15,7 +15,9 @@ from PIL import Image
 from rich.progress import track
 
 from .. import preprocess
-from ..build import build
+from ..build.assemble import Request, build
+from ..build.exporting import EXPORTERS
+from ..build.source import of_keras
 from ..preprocess import Preprocessing
 from . import calibration, card, curves, network, schedule
 
@@ -52,18 +54,22 @@ def export(photos: Path, run: Path, store: Path, version: str, side: int) -> Non
 
     shutil.rmtree(store / NAME / version, ignore_errors=True)
     bundle = build(
-        model,
-        store=store,
-        name=NAME,
-        version=version,
-        labels=LABELS,
-        preprocessing=how,
-        golden=golden_inputs(how),
-        built_from={
-            "command": "./kiln train",
-            "photos": f"{len(rows)} of manifest sha256 {card.digest(photos)}",
-            "temperature": round(temperature, 4),
-        },
+        of_keras(model),
+        Request(
+            store=store,
+            name=NAME,
+            version=version,
+            labels=LABELS,
+            preprocessing=how,
+            inputs=[golden_inputs(how)],
+            engine="litert",  # the model card and the size limit are of this file
+            built_from={
+                "command": "./kiln train",
+                "photos": f"{len(rows)} of manifest sha256 {card.digest(photos)}",
+                "temperature": round(temperature, 4),
+            },
+        ),
+        exporters={"litert": EXPORTERS["litert"]},
     )
     report = card.measure(bundle, tensors, truth, validation, logits)
     (bundle.folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -196,7 +196,7 @@ def test_a_serving_machine_gets_no_tensorflow():
 def test_help_needs_nothing(bare, arguments):
     result = bare.run(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
-    for command in ("run", "models", "test", "check", "bench", "train", "lock", "help"):
+    for command in ("run", "models", "test", "check", "bench", "build", "train", "lock", "help"):
         assert f"./kiln {command}" in result.stdout
     assert len(result.stdout.splitlines()) < 20
 
@@ -256,6 +256,12 @@ def test_models_needs_no_more_than_serving_does(checkout):
 def test_bench(checkout):
     checkout.run("bench", "--seconds", "3")
     assert checkout.log == [*FULL, "loadtest.bench --seconds 3"]
+
+
+def test_build_has_all_that_it_needs_and_knows_where_the_caller_stands(checkout, tmp_path):
+    result = checkout.run("build", "my model.keras", "--name", "pets", cwd=tmp_path)
+    assert result.stdout == "model.build my model.keras --name pets\n"
+    assert checkout.log == [*FULL, "model.build my model.keras --name pets"]
 
 
 LINT = ["ruff check --quiet .", "ruff format --check --quiet .", "mypy --no-error-summary"]

@@ -1,0 +1,173 @@
+"""`./kiln build`: a Keras model -> a verified bundle in the store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def main() -> None:
+    """Command line. Exit status 0, or 1 with one message on standard error; 130 and 143 when stopped."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half built is removed
+    from ..errors import ModelError
+
+    try:
+        _build(options)
+    except ModelError as error:
+        sys.exit(f"kiln: {error.message}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kiln build", description="Make a proven bundle of a Keras model.")
+    parser.add_argument(
+        "path",
+        help="a .keras or .h5 file, an architecture .json (with --weights), a SavedModel folder, or "
+        "keras.applications:NAME (with --weights), e.g. 'keras.applications:MobileNetV2?alpha=0.5&input_shape=96,96,3'",
+    )
+    parser.add_argument("--name", required=True, help="of the model in the store")
+    parser.add_argument("--version", default="", help="a whole number; the newest and one more by default")
+    parser.add_argument("--labels", default="", help="a,b or a file: a label a line, or JSON (class_index.json)")
+    parser.add_argument(
+        "--preprocess",
+        default="",
+        help="what makes a picture the model's input: a family (mobilenet, resnet50, efficientnet, ...), a range "
+        "(0..255, 0..1, -1..1, caffe, torch), changes to it (fit=crop,method=bicubic,colour=bgr,size=224x224,"
+        "mean=1/2/3,scale=0.01), a JSON file, or none",
+    )
+    parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
+    parser.add_argument("--store", type=Path, default=ROOT / "model" / "store", help="folder of the bundles")
+    parser.add_argument(
+        "--quantize",
+        action="append",
+        choices=("int8", "float16"),
+        default=[],
+        help="add a candidate of fewer bits and show what it loses; --engine litert-int8 chooses it",
+    )
+    parser.add_argument("--engine", default="", help="choose this engine, not the fastest")
+    parser.add_argument("--scores", default="", choices=("as_is", "softmax", "sigmoid"), help="of the first output")
+    parser.add_argument("--weights", type=Path, help=".h5 file for an architecture or an application")
+    parser.add_argument("--allow-unsafe", action="store_true", help="run Python code that the model's file holds")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.parse_args()
+    _from_caller(options)
+    return options
+
+
+def _from_caller(options: argparse.Namespace) -> None:
+    """Relative paths are relative to where the user stands; the launcher is in its own folder by now."""
+    stands = Path(os.environ.get("OLDPWD", "."))
+    for name in ("photos", "store", "weights"):
+        if getattr(options, name) is not None:
+            setattr(options, name, stands / getattr(options, name))
+    if not options.path.startswith("keras.applications:"):
+        options.path = str(stands / options.path)
+    for name, endings in (("labels", (".txt", ".json")), ("preprocess", (".json",))):
+        text = getattr(options, name)
+        if text.endswith(endings) or (name == "labels" and text and (stands / text).is_file()):
+            setattr(options, name, str(stands / text))
+
+
+def _build(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from .. import families
+    from ..errors import ModelError
+    from . import labels
+    from .errors import BuildError
+
+    problems: list[str] = []
+
+    def checked(what: Any, *arguments: Any) -> Any:
+        try:
+            return what(*arguments)
+        except ModelError as error:
+            problems.append(error.message)
+
+    names = checked(labels.read, options.labels) if options.labels else ()
+    proposed = checked(families.parse, options.preprocess) if options.preprocess not in ("", "none") else None
+    problems += _problems(options)
+    if problems:
+        raise BuildError("\n".join(problems))
+
+    from .report import Steps, as_json, curl, description, reasons, table
+
+    _quiet()
+    with Steps(Console(stderr=True)) as steps:
+        with steps.step("Starting TensorFlow"):
+            from . import assemble, loaders
+        with steps.step("Loading the model"):
+            source = loaders.load(options.path, options.weights, allow_unsafe=options.allow_unsafe)
+        if proposed is None and options.preprocess != "none" and source.application:
+            proposed = families.of_application(source.application)
+        if proposed is not None and len(source.inputs) != 1:
+            raise BuildError("--preprocess makes one input of a picture, and the model has several.")
+        how = families.complete(proposed, source.inputs[0].shape) if proposed is not None else None
+        request = assemble.Request(
+            store=options.store,
+            name=options.name,
+            version=options.version or str(assemble.newest_version(options.store, options.name) + 1),
+            labels=names,
+            preprocessing=how,
+            photos=options.photos,
+            quantize=tuple(dict.fromkeys(options.quantize)),
+            engine=options.engine,
+            scores=options.scores,
+            built_from={"command": "./kiln build", "source": Path(options.path).name},
+        )
+        bundle = assemble.build(source, request, step=steps.step)
+    if options.json:
+        print(json.dumps(as_json(bundle), indent=1))
+        return
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(description(bundle)))
+    console.print(table(bundle))
+    console.print("\n".join(reasons(bundle)))
+    if how is None and len(source.inputs) == 1 and len(source.inputs[0].shape) == 4:
+        console.print("The input looks like a picture's. With --preprocess the model takes pictures, too.")
+    console.print(f"{bundle.folder}\n./kiln run, and then:\n{curl(bundle)}")
+
+
+def _problems(options: argparse.Namespace) -> list[str]:
+    """What is wrong with the other options, each in a sentence."""
+    found = []
+    if not NAME.fullmatch(options.name):
+        found.append(
+            f"--name {options.name!r}: take letters, digits, '.', '_' and '-', at most 64, a letter or digit first."
+        )
+    if options.version and not (options.version.isdecimal() and options.version.isascii() and int(options.version)):
+        found.append(f"--version {options.version!r} is no whole number from 1.")
+    elif (target := options.store / options.name / options.version).exists() and options.version:
+        found.append(f"{target} exists. Choose another version or remove it first.")
+    if options.photos is not None and not options.photos.is_dir():
+        found.append(f"--photos: {options.photos} is no folder.")
+    if not options.path.startswith("keras.applications:") and not Path(options.path).exists():
+        found.append(f"{options.path} does not exist.")
+    if options.weights is not None and not options.weights.is_file():
+        found.append(f"--weights: {options.weights} does not exist.")
+    return found
+
+
+def _quiet() -> None:
+    """Keep what TensorFlow's native code writes off the terminal; what Python writes still comes."""
+    terminal = os.fdopen(os.dup(2), "w", buffering=1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = terminal
+    warnings.simplefilter("ignore")  # of libraries among themselves
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""The whole build in order: reference, candidates, proof, speed, choice, and the bundle into the store."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .. import bundle as bundles
+from ..bundle import Bundle, Candidate, File
+from ..engines.batches import in_batches
+from ..preprocess import Preprocessing
+from . import child, exporting, golden, labels, measuring, proof
+from .errors import BuildError
+from .exporting import EXPORTERS, QUANTIZED, Exporter
+from .macs import multiply_adds
+from .source import Source
+
+SPARE = 100_000_000  # bytes that stay free on the disk
+REFERENCE_BATCH = 16
+COPIES = 6  # of the weights while building: source, graph, candidates
+Step = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    inputs: golden inputs instead of random ones. photos: a folder of pictures to prove and measure accuracy on.
+    quantize: keys of QUANTIZED. engine: to be the bundle's, whatever is fastest. scores: see Bundle; found out when "".
+    """
+
+    store: Path
+    name: str
+    version: str
+    labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    photos: Path | None = None
+    inputs: Sequence[np.ndarray] | None = None
+    quantize: Sequence[str] = ()
+    engine: str = ""
+    scores: str = ""
+    built_from: dict[str, Any] = field(default_factory=dict)
+
+
+def build(
+    source: Source,
+    request: Request,
+    *,
+    exporters: Mapping[str, Exporter] = EXPORTERS,
+    step: Step = lambda _: contextlib.nullcontext(),
+) -> Bundle:
+    """Make the bundle; it appears in the store whole or not at all. Raises BuildError.
+
+    exporters: by engine. step: called with what is done next; its context lasts as long.
+    """
+    target = request.store / request.name / request.version
+    if target.exists():
+        raise BuildError(f"{target} exists. Choose another version or remove it first.")
+    labels.check(request.labels, source.outputs[0])
+    with _work_folder(target, _space(source)) as work:
+        bundle = _made(source, request, work, exporters, step)
+        bundles.write(bundle)
+        for path in work.iterdir():
+            path.chmod(0o644)
+        work.chmod(0o755)
+        work.rename(target)
+    return bundles.read(target)
+
+
+def newest_version(store: Path, name: str) -> int:
+    """The largest number among the versions, 0 where there is none."""
+    folder = store / name
+    found = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+    return max(found, default=0)
+
+
+@contextlib.contextmanager
+def _work_folder(target: Path, space: int) -> Iterator[Path]:
+    """A hidden folder beside the target, gone afterwards in any case, with parents that were made for it."""
+    made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+    work = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(target.parent).free
+        if free < space:
+            raise BuildError(
+                f"{target.parent} has {free / 1e6:,.0f} MB free; about {space / 1e6:,.0f} MB are needed. Make room."
+            )
+        work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+        yield work
+    except OSError as fault:
+        raise BuildError(f"{target} cannot be written: {fault}") from fault
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # not empty: the bundle is in it
+                folder.rmdir()
+
+
+def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, Exporter], step: Step) -> Bundle:
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=work) as scratch_name:
+        scratch = Path(scratch_name)
+        with step("Asking Keras for the reference answers"):
+            inputs, kept = _inputs(source, request)
+            wanted = _reference(source, inputs)
+            _check_finite(wanted)
+            np.savez(scratch / "inputs.npz", **_named("input", inputs))
+            kept_inputs, answers = ([values[:kept] for values in arrays] for arrays in (inputs, wanted))
+            np.savez_compressed(work / "golden.npz", **_named("input", kept_inputs), **_named("output", answers))
+        with step("Saving the model"):
+            reference = _save_reference(source, work, scratch / "graph")
+        candidates = [_tried("keras", lambda: reference, scratch, wanted, step)]
+        if candidates[0].outcome != "kept":
+            raise BuildError(f"Keras itself does not answer the same twice: {candidates[0].reason}.")
+        files = {"keras": reference}
+        for engine, exporter in _wanted(exporters, request.quantize).items():
+            make = _maker(engine, exporter, scratch, work, step)
+            found = _tried(engine, make, scratch, wanted, step)
+            candidates.append(found)
+            if found.outcome == "kept":
+                files[engine] = work / exporter.file
+            else:
+                (work / exporter.file).unlink(missing_ok=True)
+    chosen = _choose(candidates, request.engine)
+    return Bundle(
+        folder=work,
+        name=request.name,
+        version=request.version,
+        labels=request.labels,
+        scores=request.scores or _scores(wanted[0]),
+        inputs=source.inputs,
+        outputs=source.outputs,
+        preprocessing=request.preprocessing,
+        engines={engine: File.of(file) for engine, file in files.items()},
+        default_engine=chosen,
+        golden=File.of(work / "golden.npz"),
+        tolerance=proof.TOLERANCE,
+        built=_how(source, request),
+        candidates=tuple(_told(candidate, chosen, candidates) for candidate in candidates),
+    )
+
+
+def _inputs(source: Source, request: Request) -> tuple[list[np.ndarray], int]:
+    """(everything that is asked, how many of it are golden)."""
+    how = request.preprocessing
+    inputs = list(request.inputs or golden.random_inputs(source.inputs, how, golden.vocabulary_of(source.model)))
+    kept = len(inputs[0])
+    if request.photos is not None:
+        if how is None:
+            raise BuildError("--photos needs --preprocess: how a picture becomes the model's input.")
+        photos, _ = golden.photo_inputs(request.photos, how)
+        inputs = [np.concatenate([inputs[0], photos])]
+    return inputs, kept
+
+
+def _reference(source: Source, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    size = source.inputs[0].shape[0] or min(REFERENCE_BATCH, len(inputs[0]))
+    try:
+        return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
+    except Exception as fault:  # TensorFlow raises many kinds
+        first = str(fault).strip().splitlines() or [type(fault).__name__]
+        raise BuildError(f"The model cannot be run on this machine: {first[0][:300]}") from fault
+
+
+def _check_finite(wanted: Sequence[np.ndarray]) -> None:
+    if any(values.dtype.kind == "f" and not np.isfinite(values).all() for values in wanted):
+        raise BuildError(
+            "Keras answers NaN or infinity to ordinary inputs, so nothing can be proven. Check the weights, and that "
+            "--preprocess is what the model was trained with."
+        )
+
+
+def _named(which: str, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+    return {f"{which}_{number}": values for number, values in enumerate(arrays)}
+
+
+def _save_reference(source: Source, work: Path, graph: Path) -> Path:
+    """Save the graph for the exporters, and what the keras engine runs: the model, or else the graph, zipped."""
+    source.save_graph(graph)
+    if source.model is not None:
+        file = work / "model.keras"
+        source.model.save(file)
+        return file
+    file = work / "model.savedmodel.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(graph.rglob("*")):
+            archive.write(path, path.relative_to(graph))
+    return file
+
+
+def _wanted(exporters: Mapping[str, Exporter], quantize: Sequence[str]) -> dict[str, Exporter]:
+    return {**exporters, **{f"litert-{kind}": QUANTIZED[kind] for kind in quantize}}
+
+
+def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Step) -> Callable[[], Path]:
+    def make() -> Path:
+        with step(f"Exporting to {engine}"):
+            return exporting.export(exporter, scratch / "graph", scratch / "inputs.npz", work)
+
+    return make
+
+
+def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequence[np.ndarray], step: Step) -> Candidate:
+    try:
+        file = make()
+    except child.ChildFailed as failed:
+        return Candidate(engine, "failed", f"export: {failed}")
+    answers_file = scratch / f"{engine}.npz"
+    size = file.stat().st_size
+    try:
+        with step(f"Proving and timing {engine}"):
+            times = measuring.measure(engine, file, scratch / "inputs.npz", answers_file)
+            with np.load(answers_file, allow_pickle=True) as saved:
+                answers = [saved[f"output_{number}"] for number in range(len(wanted))]
+    except child.ChildFailed as failed:
+        return Candidate(engine, "failed", f"run: {failed}", size)
+    found = proof.compare(answers, wanted)
+    figures = Candidate(
+        engine, "kept", "", size, _finite(found.largest), _finite(found.mean), None, found.agreement, times
+    )
+    if "-" in engine and not found.problem and np.isfinite(found.largest):
+        # Its weights have fewer bits: it is held to what it did here, and its loss is shown.
+        return replace(figures, tolerance=max(2 * found.largest, proof.TOLERANCE))
+    if found.proven:
+        return replace(figures, tolerance=proof.TOLERANCE)
+    return replace(figures, outcome="thrown out", tolerance=proof.TOLERANCE, reason=found.problem or "differs")
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _choose(candidates: Sequence[Candidate], asked: str) -> str:
+    """The one asked for, else the fastest at batch 1 of those that answer exactly as Keras does."""
+    kept = {candidate.engine: candidate for candidate in candidates if candidate.outcome == "kept"}
+    if asked and asked not in kept:
+        reasons = [f"{entry.engine} ({entry.reason})" for entry in candidates if entry.engine == asked]
+        raise BuildError(f"Engine {' '.join(reasons) or asked} cannot be had. These can: {', '.join(kept)}.")
+    exact = [engine for engine in kept if "-" not in engine]
+    return asked or min(exact, key=lambda engine: (kept[engine].milliseconds or {})["1"])
+
+
+def _told(candidate: Candidate, chosen: str, candidates: Sequence[Candidate]) -> Candidate:
+    if candidate.engine == chosen:
+        return replace(candidate, outcome="chosen")
+    if candidate.outcome != "kept":
+        return candidate
+    if "-" in candidate.engine:
+        return replace(candidate, reason="not exact; taken only when asked for with --engine")
+    times = {entry.engine: (entry.milliseconds or {}).get("1", 0.0) for entry in candidates}
+    slower = times[candidate.engine] >= times[chosen]
+    return replace(candidate, reason="slower" if slower else f"{chosen} was asked for")
+
+
+def _scores(first: np.ndarray) -> str:
+    """How the first output becomes scores: probabilities are, anything else is taken for logits."""
+    if first.dtype.kind != "f" or (first.min(initial=0) >= -1e-6 and first.max(initial=0) <= 1 + 1e-6):
+        return "as_is"
+    return "sigmoid" if first.shape[-1] == 1 else "softmax"
+
+
+def _space(source: Source) -> int:
+    return SPARE + COPIES * 4 * _parameters(source)
+
+
+def _how(source: Source, request: Request) -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {
+        "at": now,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "parameters": _parameters(source),
+        "multiply_adds": multiply_adds(source),
+        **request.built_from,
+    }
+
+
+def _parameters(source: Source) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in source.weights)

@@ -1,0 +1,75 @@
+"""Labels as users have them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..bundle import Tensor
+from .errors import BuildError
+
+
+def read(spec: str) -> tuple[str, ...]:
+    """Labels in the order of the model's outputs.
+
+    spec: "cat,dog"; a text file with a label a line; a JSON list; or a JSON object, of index to label or (id, label)
+    as keras.applications has it, or of label to index as Keras' class_indices. Raises BuildError.
+    """
+    path = Path(spec)
+    if path.suffix == ".json":
+        labels = _from_json(path)
+    elif path.suffix == ".txt" or path.is_file():
+        labels = [line.strip() for line in _text(path).splitlines() if line.strip()]
+    else:
+        labels = [label.strip() for label in spec.split(",")]
+    if not labels or not all(labels):
+        raise BuildError(f"--labels {spec}: there is an empty label, or none at all.")
+    twice = sorted({label for label in labels if labels.count(label) > 1}) if len(labels) <= 10_000 else []
+    if twice and len(labels) < 100:  # ImageNet itself has two cranes and two maillots
+        raise BuildError(f"--labels {spec}: {', '.join(twice)} is there twice.")
+    return tuple(labels)
+
+
+def check(labels: tuple[str, ...], output: Tensor) -> None:
+    """The labels must be those of the first output. Raises BuildError."""
+    if not labels:
+        return
+    values = output.shape[-1]
+    if len(output.shape) != 2:
+        raise BuildError(f"Labels need a first output of (batch, values); {output.name!r} has {list(output.shape)}.")
+    wanted = 2 if values == 1 else values
+    if len(labels) != wanted:
+        outcomes = "one value, the second label's, and so needs 2" if values == 1 else f"{values} values"
+        raise BuildError(f"There are {len(labels)} labels, and the model's output {output.name!r} has {outcomes}.")
+
+
+def _from_json(path: Path) -> list[str]:
+    try:
+        data = json.loads(_text(path))
+    except ValueError as fault:
+        raise BuildError(f"--labels: {path} is no JSON: {fault}") from fault
+    if isinstance(data, list):
+        return [str(label) for label in data]
+    if isinstance(data, dict) and all(isinstance(value, int) for value in data.values()):
+        return _in_order([(index, label) for label, index in data.items()], path)
+    if isinstance(data, dict) and all(key.isdecimal() for key in data):
+        return _in_order([(int(key), _label(value)) for key, value in data.items()], path)
+    raise BuildError(f'--labels: {path} is neither a list, nor {{"0": "cat", ...}}, nor {{"cat": 0, ...}}.')
+
+
+def _label(value: Any) -> str:
+    return str(value[-1]) if isinstance(value, list) and value else str(value)
+
+
+def _in_order(pairs: list[tuple[int, str]], path: Path) -> list[str]:
+    if sorted(index for index, _ in pairs) != list(range(len(pairs))):
+        raise BuildError(f"--labels: the numbers in {path} are not 0 to {len(pairs) - 1}, each once.")
+    return [label for _, label in sorted(pairs)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BuildError(f"--labels: {path} cannot be read: {fault}") from fault

@@ -1,0 +1,76 @@
+"""What every loader of Keras models asks of their content."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..errors import BuildError
+
+_MISSING = re.compile(
+    r"(?:Could not locate (?P<kind>class|function|object)|Unknown (?P<old>[\w ]+?):) '(?P<name>[^']+)'"
+)
+
+
+def walk(config: Any) -> Iterator[dict[str, Any]]:
+    """Every object with a class in a Keras configuration, outermost first."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for value in config.values():
+            yield from walk(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from walk(value)
+
+
+def has_code(config: Any) -> bool:
+    """Whether Python code is part of the file: a Lambda layer or a lambda function."""
+    return any(entry["class_name"] in ("Lambda", "__lambda__") for entry in walk(config))
+
+
+def code_refused(file: Path) -> BuildError:
+    """For a file with code, without the user's word that it may run."""
+    return BuildError(
+        f"{file} holds Python code in a Lambda layer, which would run here. If you trust the file, add --allow-unsafe; "
+        "the bundle then holds the graph and no code."
+    )
+
+
+@contextlib.contextmanager
+def reasons(file: Path) -> Iterator[None]:
+    """Turn what Keras raises on a file that it cannot load into a BuildError that says what to do."""
+    try:
+        yield
+    except BuildError:
+        raise
+    except Exception as fault:  # Keras raises many kinds, and h5py and user data more
+        text = str(fault)
+        missing = _MISSING.search(text)
+        if missing:
+            what = missing["old"] or missing["kind"]
+            raise BuildError(
+                f"{file} needs the {what} {missing['name']!r}, which Keras {keras.__version__} does not have and whose "
+                "code is not in the file. Where that code is, export the model's graph, model.export('folder'), and "
+                "build the folder."
+            ) from fault
+        first = next((line.strip() for line in text.splitlines() if line.strip()), type(fault).__name__)
+        raise BuildError(
+            f"{file} cannot be loaded by Keras {keras.__version__}: {first[:300]} If Keras loads it where it was made, "
+            "export its graph there, model.export('folder'), and build the folder."
+        ) from fault
+
+
+def built(model: keras.Model, file: Path) -> keras.Model:
+    """The model, when its inputs and outputs are known. Raises BuildError."""
+    with contextlib.suppress(AttributeError, ValueError):
+        if model.inputs and model.outputs:
+            return model
+    raise BuildError(
+        f"{file} does not say what the model's inputs are. Call it once before saving, or start it with keras.Input."
+    )

@@ -1,0 +1,50 @@
+"""Models of Keras 1 and 2: a configuration as it was written then, and weights by the order of layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras.src.legacy.saving import saving_options, saving_utils
+from keras.src.saving.serialization_lib import SafeModeScope
+
+from ..errors import BuildError
+from ..source import Source, of_keras
+from . import contents, old_config, old_weights
+
+
+def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allow_unsafe: bool) -> Source:
+    """Make the model as Keras `version` wrote it down, and give it its weights.
+
+    config: {"class_name": ..., "config": ...}. weights: the HDF5 group with `layer_names`. Raises BuildError.
+    """
+    unsafe = contents.has_code(config)
+    if unsafe and not allow_unsafe:
+        raise contents.code_refused(file)
+    old_keras = version.split(".")[0] in ("1", "2")
+    custom: dict[str, Any] = {}
+    if old_keras:
+        config = old_config.upgraded(config, file)
+        custom = {"hard_sigmoid": hard_sigmoid} if old_config.mentions(config, "hard_sigmoid") else {}
+    scope = saving_options.keras_option_scope(use_legacy_config=True)
+    with contents.reasons(file), scope, SafeModeScope(not unsafe):
+        model = saving_utils.model_from_config(config, custom_objects=custom)
+    model = contents.built(model, file)
+    with contents.reasons(file):
+        old_weights.assign(model, weights)
+    return of_keras(model, graph_only=unsafe or bool(custom))
+
+
+def hard_sigmoid(values: Any) -> Any:
+    """As Keras 1 and 2 had it; Keras 3's has another slope (1/6), and the same weights would give other answers."""
+    return keras.ops.clip(0.2 * values + 0.5, 0.0, 1.0)
+
+
+def text(value: Any) -> str:
+    """What HDF5 gives as bytes or text, by the version that wrote it."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if not isinstance(value, str):
+        raise BuildError(f"Text was expected in the file, and {type(value).__name__} found. The file may be damaged.")
+    return value

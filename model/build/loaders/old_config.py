@@ -1,0 +1,164 @@
+"""A configuration of Keras 1 or 2 in the words of today's."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from ..errors import BuildError
+from .contents import walk
+
+_CLASSES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "AtrousConvolution2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "CuDNNGRU": "GRU",
+    "CuDNNLSTM": "LSTM",
+    "Model": "Functional",
+}
+# Keras 1's names of arguments.
+_ARGUMENTS = {
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "subsample_length": "strides",
+    "filter_length": "kernel_size",
+    "atrous_rate": "dilation_rate",
+    "dim_ordering": "data_format",
+    "bias": "use_bias",
+    "inner_activation": "recurrent_activation",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "pool_length": "pool_size",
+    "stride": "strides",
+}
+_CHANNELS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
+# Training alone needs these; inference does the same with or without.
+_TRAINING = ("_regularizer", "_constraint")
+# Arguments that Keras 3 does not take. With the value given, or None for any, they change no answer.
+_GONE: dict[str, tuple[Any, ...] | None] = {
+    "implementation": None,
+    "consume_less": None,
+    "init": None,
+    "inner_init": None,
+    "forget_bias_init": None,
+    "beta_init": None,
+    "gamma_init": None,
+    "activity_regularizer": None,
+    "input_dim": None,
+    "input_length": None,
+    "input_dtype": None,
+    "time_major": (False,),
+    "ragged": (False,),
+    "sparse": (False,),
+    "experimental_run_tf_function": None,
+    "fused": None,
+    "renorm": (False,),
+    "virtual_batch_size": (None,),
+    "mode": (0,),
+}
+_NEEDS_INPUT_DIM = ("Embedding",)
+_UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
+
+
+def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """A copy that Keras 3 understands. Raises BuildError naming every layer that it cannot have."""
+    config = copy.deepcopy(config)
+    problems: list[str] = []
+    for entry in walk(config):  # outermost first: what a layer loses, its initializers, is not looked into
+        _upgrade(entry, problems)
+    if problems:
+        raise BuildError(
+            f"{file}: " + "; ".join(dict.fromkeys(problems)) + ". Export the graph with the Keras that made the model "
+            "(SavedModel), and build that folder."
+        )
+    return config
+
+
+def mentions(config: Any, function: str) -> bool:
+    """Whether a layer uses an activation function by that name."""
+    return any(
+        function in (value, value.get("class_name") if isinstance(value, dict) else None)
+        for entry in walk(config)
+        if isinstance(entry.get("config"), dict)
+        for key, value in entry["config"].items()
+        if key.endswith("activation")
+    )
+
+
+def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
+    entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
+    config = entry.get("config")
+    if entry["class_name"] == "Sequential" and isinstance(config, list):
+        config = entry["config"] = {"name": entry.get("name", "sequential"), "layers": config}
+    if not isinstance(config, dict):
+        return
+    if "layers" not in config:
+        _layer(entry["class_name"], config, problems)
+    elif entry["class_name"] == "Sequential" and config["layers"]:
+        _start_with_input(config["layers"])
+    for key in ("input_layers", "output_layers"):
+        if len(config.get(key, ())) == 1:
+            config[key] = config[key][0]  # one tensor, where Keras 3 would make a list of one
+
+
+def _start_with_input(layers: list[dict[str, Any]]) -> None:
+    """The first layer used to say what the input is; now a layer of its own does."""
+    first = layers[0].get("config")
+    if layers[0].get("class_name") == "InputLayer" or not isinstance(first, dict):
+        return
+    shape = first.pop("batch_input_shape", None)
+    if shape is None and "input_dim" in first and layers[0]["class_name"] != "Embedding":
+        shape = [None, first["input_dim"]]
+    if shape is None:
+        return
+    dtype = "int32" if layers[0].get("class_name") == "Embedding" else first.get("dtype", "float32")
+    name = f"{first.get('name', 'first')}_input"
+    layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "dtype": dtype, "name": name}})
+
+
+def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
+    if "batch_input_shape" in config:
+        shape = config.pop("batch_input_shape")
+        if kind == "InputLayer":
+            config.setdefault("batch_shape", shape)
+    if kind == "Embedding" and str(config.get("dtype", "")).startswith("int"):
+        del config["dtype"]  # the input's, then; the weights' now
+    if kind == "Merge":
+        problems.append("the layer 'Merge' of Keras 1 is not taken")
+    for was, now in _ARGUMENTS.items():
+        if was in config and now not in config:
+            config[now] = config.pop(was)
+    if "nb_row" in config:
+        config["kernel_size"] = [config.pop("nb_row"), config.pop("nb_col")]
+    if kind in _UNITS and "output_dim" in config:
+        config["units"] = config.pop("output_dim")
+    if kind == "Dropout" and "p" in config:
+        config["rate"] = config.pop("p")
+    if config.get("data_format") in _CHANNELS:
+        config["data_format"] = _CHANNELS[config["data_format"]]
+    if kind == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
+    if kind == "GRU":
+        config.setdefault("reset_after", False)  # Keras 3's own default is the other
+    if kind in ("DepthwiseConv2D", "SeparableConv2D", "SeparableConv1D") and config.get("groups") == 1:
+        del config["groups"]
+    for key in [key for key in config if key.endswith(_TRAINING)]:
+        del config[key]
+    for key in [key for key in config if key.endswith("_initializer") and kind != "Constant"]:
+        config[key] = "zeros"  # the weights follow; an initializer of one's own is not needed
+    for key, harmless in _GONE.items():
+        if key not in config or (key == "input_dim" and kind in _NEEDS_INPUT_DIM):
+            continue
+        if key == "sparse" and kind != "InputLayer":
+            continue
+        if harmless is None or config[key] in harmless:
+            del config[key]
+        else:
+            problems.append(f"{kind} with {key}={config[key]!r} is not in Keras 3")

@@ -1,0 +1,63 @@
+"""Weights as Keras 1 and 2 stored them: a group a layer, in the order of layers, whatever the layers' names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import BuildError
+from .names import names
+
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
+
+
+def assign(model: keras.Model, group: Any) -> None:
+    """Give every layer its weights. Raises BuildError naming every layer whose weights do not fit."""
+    version = _attribute(group, "keras_version", "1")
+    theano = _attribute(group, "backend", "tensorflow") == "theano"
+    layers = [(layer, variables) for layer in model.layers if (variables := _variables(layer))]
+    saved = [(name, values) for name in names(group, "layer_names") if (values := _values(group[name]))]
+    if len(layers) != len(saved):
+        raise BuildError(
+            f"The architecture has {len(layers)} layers with weights, and the file holds weights of {len(saved)}. "
+            "They are not of one model."
+        )
+    problems: list[str] = []
+    pairs: list[tuple[Any, np.ndarray]] = []
+    for (layer, variables), (name, values) in zip(layers, saved, strict=True):
+        values = _converted(layer, values, old=version.startswith("1"), flipped=theano)
+        wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
+        if wanted != found:
+            problems.append(f"layer {layer.name!r} has weights of {wanted}, and {name!r} in the file {found}")
+        pairs += zip(variables, values, strict=False)
+    if problems:
+        raise BuildError("The weights do not fit the architecture: " + "; ".join(problems[:5]) + ".")
+    for variable, value in pairs:
+        variable.assign(value)
+
+
+def _variables(layer: keras.layers.Layer) -> list[Any]:
+    """In the order in which they were saved."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _values(group: Any) -> list[np.ndarray]:
+    return [np.asarray(group[name]) for name in names(group, "weight_names")]
+
+
+def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool, flipped: bool) -> list[np.ndarray]:
+    if type(layer).__name__ not in _CONVOLUTIONS:
+        return values
+    kernel = values[0]
+    if old and kernel.ndim == 4 and kernel.shape != tuple(layer.kernel.shape):
+        kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1 on Theano's order: (filters, channels, rows, columns)
+    if flipped:  # Theano turned its kernels around
+        kernel = kernel[(slice(None, None, -1),) * (kernel.ndim - 2)]
+    return [kernel, *values[1:]]
+
+
+def _attribute(group: Any, name: str, default: str) -> str:
+    value = group.attrs.get(name, default)
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,65 @@
+"""SavedModel folders: of Keras 2, of model.export(), and of plain tf.functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ...bundle import Tensor
+from ..errors import BuildError
+from ..source import Source
+
+SIGNATURE = "serving_default"
+
+
+def load(folder: Path) -> Source:
+    """Load the function that the folder serves by default. Raises BuildError."""
+    if not (folder / "saved_model.pb").is_file():
+        raise BuildError(f"{folder} is no SavedModel: it has no saved_model.pb. Give the folder that holds that file.")
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except Exception as fault:  # TensorFlow raises many kinds on damaged files and unknown operations
+        first = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        raise BuildError(f"{folder} cannot be loaded by TensorFlow {tf.__version__}: {first[:300]}") from fault
+    function = loaded.signatures.get(SIGNATURE) or _only(loaded, folder)
+    inputs = _tensors(function.structured_input_signature[1])
+    outputs = _tensors(function.structured_outputs)
+
+    def call(*values: tf.Tensor) -> list[tf.Tensor]:
+        answers = function(**{entry.name: value for entry, value in zip(inputs, values, strict=True)})
+        return [answers[entry.name] for entry in outputs]
+
+    return Source(call, loaded, function.variables, inputs, outputs)
+
+
+def _only(loaded: Any, folder: Path) -> Any:
+    """The one signature there is."""
+    found = list(loaded.signatures)
+    if len(found) != 1:
+        raise BuildError(
+            f"{folder} has no signature {SIGNATURE!r} (it has: {', '.join(found) or 'none'}). Save it with one: "
+            "tf.saved_model.save(model, folder, signatures=function), or model.export(folder)."
+        )
+    return loaded.signatures[found[0]]
+
+
+def _tensors(specs: dict[str, Any]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(name, specs[name].dtype.name, _shape(name, specs[name].shape)) for name in sorted(specs, key=_order)
+    )
+
+
+def _shape(name: str, shape: Any) -> tuple[int | None, ...]:
+    if shape.rank is None:
+        raise BuildError(f"The tensor {name!r} has no fixed number of axes. Give it a shape when you save the model.")
+    return tuple(shape)
+
+
+def _order(name: str) -> list[Any]:
+    """input_2 before input_10."""
+    parts: Iterable[str] = re.split(r"(\d+)", name)
+    return [int(part) if part.isdigit() else part for part in parts]

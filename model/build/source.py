@@ -1,0 +1,87 @@
+"""The one form that every model is loaded to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..bundle import Tensor
+from ..engines.keras import positional
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model, ready to be exported.
+
+    call: takes the inputs, gives the outputs, both in the order of `inputs` and `outputs`.
+    tracked: what holds its weights, so that a SavedModel keeps them. weights: they themselves.
+    model: the Keras model to save as reference; None where its graph is saved instead, for what Keras alone would not
+    load again (a SavedModel, code within the model, the functions of an older Keras).
+    application: its name in keras.applications, where it is one.
+    """
+
+    call: Callable[..., Sequence[tf.Tensor]]
+    tracked: Any
+    weights: Sequence[Any]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    model: keras.Model | None = None
+    application: str = ""
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """The reference answers."""
+        return [np.asarray(answer) for answer in self.call(*map(tf.constant, inputs))]
+
+    def save_graph(self, folder: Path, batch: int | None = None) -> None:
+        """A SavedModel of one function, `input_0`, `input_1`, … to `output_0`, `output_1`, …."""
+        module = tf.Module()
+        module.tracked = self.tracked
+        tf.saved_model.save(module, str(folder), signatures=self.function(batch))
+
+    def function(self, batch: int | None = None) -> Any:
+        """The graph as a tf.function with those names. batch: instead of the declared one."""
+        signature = [
+            tf.TensorSpec((batch or entry.shape[0], *entry.shape[1:]), entry.dtype, name=f"input_{number}")
+            for number, entry in enumerate(self.inputs)
+        ]
+        return tf.function(
+            lambda *inputs: {f"output_{number}": answer for number, answer in enumerate(self.call(*inputs))},
+            input_signature=signature,
+        )
+
+
+def of_keras(model: keras.Model, *, graph_only: bool = False, application: str = "") -> Source:
+    """A Keras model's source. graph_only: Keras alone would not load the file again that it saves."""
+    inputs = _tensors(model.inputs, _names(model, "inputs"))
+    outputs = _tensors(model.outputs, _names(model, "outputs"))
+    call = tf.function(positional(model), reduce_retracing=True)
+    return Source(call, model, model.weights, inputs, outputs, None if graph_only else model, application)
+
+
+def _tensors(symbols: Sequence[Any], names: Sequence[str]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(name, keras.backend.standardize_dtype(symbol.dtype), tuple(symbol.shape))
+        for symbol, name in zip(symbols, names, strict=True)
+    )
+
+
+def _names(model: keras.Model, which: str) -> list[str]:
+    """The key in a model that takes or gives a dict, else the name of the layer."""
+    functional = getattr(model, "_functional", None) or model
+    form = getattr(functional, f"_{which}_struct", getattr(model, which))
+    names = [
+        str(path[-1]) if path and isinstance(path[-1], str) else symbol._keras_history.operation.name
+        for path, symbol in keras.tree.flatten_with_path(form)
+    ]
+    return unique(names)
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, each that came before with a number."""
+    return [name if name not in names[:place] else f"{name}_{place}" for place, name in enumerate(names)]

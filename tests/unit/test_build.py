@@ -1,0 +1,356 @@
+"""The whole build: candidates in processes of their own, proof, choice, and a store that holds whole bundles alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model import bundle as bundles
+from model import engines
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+import keras  # noqa: E402
+
+from model.build import assemble, proof  # noqa: E402
+from model.build.assemble import Request, build  # noqa: E402
+from model.build.errors import BuildError  # noqa: E402
+from model.build.exporting import EXPORTERS, Exporter  # noqa: E402
+from model.build.source import Source, of_keras  # noqa: E402
+from model.bundle import Bundle  # noqa: E402
+from model.preprocess import Preprocessing  # noqa: E402
+
+pytestmark = [
+    pytest.mark.unit,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("tensorflow"),
+]
+
+ROOT = Path(__file__).parents[2]
+
+
+def dense(seed: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+
+
+def convolutional() -> keras.Model:
+    keras.utils.set_random_seed(2)
+    return keras.Sequential(
+        [
+            keras.Input((24, 32, 3)),
+            keras.layers.Conv2D(8, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+
+
+def two_by_two() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    left, right = keras.Input((8,), name="left"), keras.Input((4, 4, 3), name="right")
+    joined = keras.layers.Concatenate()(
+        [keras.layers.Dense(4)(left), keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(right))]
+    )
+    outputs = {"total": keras.layers.Dense(3)(joined), "chance": keras.layers.Dense(2, activation="softmax")(joined)}
+    return keras.Model({"left": left, "right": right}, outputs)
+
+
+def lively(model: keras.Model) -> keras.Model:
+    """Fresh weights leave a deep network with the same answer to everything; these do not."""
+    rng = np.random.default_rng(4)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, *others = layer.get_weights()
+            layer.set_weights([gamma * rng.uniform(2.0, 3.0, gamma.shape), *others])
+    return model
+
+
+def engine_of(bundle: Bundle, name: str) -> engines.Engine:
+    return engines.load(name, bundle.check_file(bundle.engine_file(name)))
+
+
+def outcome(bundle: Bundle, engine: str) -> bundles.Candidate:
+    (found,) = [entry for entry in bundle.candidates if entry.engine == engine]
+    return found
+
+
+def assert_answers_as(bundle: Bundle, source: Source, counts: tuple[int, ...] = (1, 3, 150)) -> None:
+    """Every engine in the bundle, for any number of instances."""
+    rng = np.random.default_rng(9)
+    for name in bundle.engines:
+        engine = engine_of(bundle, name)
+        for count in counts:
+            inputs = [rng.uniform(-1, 1, (count, *entry.shape[1:])).astype(entry.dtype) for entry in source.inputs]
+            for answer, wanted in zip(engine(*inputs), source(*inputs), strict=True):
+                assert answer.shape == wanted.shape
+                assert np.allclose(answer, wanted, atol=1e-4), (name, count)
+
+
+def test_a_dense_model(tmp_path: Path) -> None:
+    source = of_keras(dense())
+    bundle = build(source, Request(tmp_path, "rows", "1", labels=("a", "b", "c")))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    assert outcome(bundle, bundle.default_engine).outcome == "chosen"
+    fastest = min(bundle.candidates, key=lambda entry: entry.milliseconds["1"])
+    assert bundle.default_engine == fastest.engine
+    for entry in bundle.candidates:
+        assert entry.largest <= bundle.tolerance
+        assert entry.agreement == 1.0
+        assert set(entry.milliseconds) == {"1", "4", "16"}
+        assert entry.size == bundle.engines[entry.engine].size
+    assert bundle.built["parameters"] == 6 * 8 + 8 + 8 * 3 + 3
+    assert bundle.built["multiply_adds"] == 6 * 8 + 8 * 3
+    assert_answers_as(bundle, source)
+    for name in bundle.engines:
+        bundle.prove(engine_of(bundle, name), name)
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+    with pytest.raises(BuildError, match="exists"):
+        build(source, Request(tmp_path, "rows", "1"))
+    assert assemble.newest_version(tmp_path, "rows") == 1
+
+
+def test_several_named_inputs_and_outputs(tmp_path: Path) -> None:
+    source = of_keras(two_by_two())
+    bundle = build(source, Request(tmp_path, "two", "7"))
+    assert [entry.name for entry in bundle.inputs] == ["left", "right"]
+    assert [entry.name for entry in bundle.outputs] == ["chance", "total"]
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    assert_answers_as(bundle, source)
+
+
+def test_a_fixed_batch_takes_any_number_all_the_same(tmp_path: Path) -> None:
+    rows = keras.Input(batch_shape=(4, 6))
+    source = of_keras(keras.Model(rows, keras.layers.Dense(3)(rows)))
+    bundle = build(source, Request(tmp_path, "fixed", "1"))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(9, 6)).astype(np.float32)
+    kernel, bias = source.model.get_weights()
+    for name in bundle.engines:
+        assert np.allclose(engine_of(bundle, name)(given)[0], given @ kernel + bias, atol=1e-5)
+
+
+def test_sequences_of_any_length(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(5)
+    words = keras.Input((None,), dtype="int32")
+    pooled = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(50, 4)(words))
+    source = of_keras(keras.Model(words, keras.layers.Dense(2)(pooled)))
+    bundle = build(source, Request(tmp_path, "words", "1"))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    given = np.arange(40, dtype=np.int32).reshape(2, 20)
+    for name in bundle.engines:
+        assert np.allclose(engine_of(bundle, name)(given)[0], source(given)[0], atol=1e-5)
+
+
+def test_photos_are_proven_too_and_fewer_bits_only_when_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    for number in range(12):
+        picture = Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8))
+        picture.save(tmp_path / "photos" / "cat" / f"{number}.png")
+    (tmp_path / "photos" / "cat" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    source, how = of_keras(convolutional()), Preprocessing(24, 32, range="0..1")
+    request = Request(
+        tmp_path / "store", "pets", "1", ("cat", "dog"), how, tmp_path / "photos", quantize=("int8", "float16")
+    )
+    bundle = build(source, request)
+    assert set(bundle.engines) == {"keras", "litert", "onnx", "litert-int8", "litert-float16"}
+    assert "-" not in bundle.default_engine
+    small, exact = outcome(bundle, "litert-int8"), outcome(bundle, "litert")
+    assert small.size < exact.size
+    assert small.largest > exact.largest
+    assert "only when asked for" in small.reason
+    assert small.tolerance >= small.largest
+    for name in bundle.engines:
+        bundle.prove(engine_of(bundle, name), name)
+    assert bundles.read(bundle.folder) == bundle
+
+
+def test_the_engine_asked_for_is_chosen_or_the_build_fails(tmp_path: Path) -> None:
+    source, exporters = of_keras(dense()), {"litert": EXPORTERS["litert"]}
+    bundle = build(source, Request(tmp_path, "a", "1", engine="keras"), exporters=exporters)
+    assert bundle.default_engine == "keras"
+    assert outcome(bundle, "litert").reason == "keras was asked for"
+    with pytest.raises(BuildError, match=r"Engine onnx cannot be had. These can: keras"):
+        build(source, Request(tmp_path, "b", "1", engine="onnx"), exporters={})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_weights_that_are_float16_numbers_take_half_the_size(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(512), keras.layers.Dense(4)])
+    model.set_weights([values.astype(np.float16).astype(np.float32) for values in model.get_weights()])
+    exporters = {"litert": EXPORTERS["litert"]}
+    bundle = build(of_keras(model), Request(tmp_path, "half", "1"), exporters=exporters)
+    assert outcome(bundle, "litert").largest <= bundle.tolerance
+    assert outcome(bundle, "litert").size < 0.6 * 4 * bundle.built["parameters"]
+
+
+def test_a_graph_alone_is_its_own_reference(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Lambda(lambda values: values * 2 + 1)])
+    source = of_keras(model, graph_only=True)
+    bundle = build(source, Request(tmp_path, "graph", "1"), exporters={})
+    assert bundle.engines["keras"].name == "model.savedmodel.zip"
+    assert_answers_as(bundle, source)
+
+
+def test_mobilenet(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(7)
+    model = lively(keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, weights=None, classes=10))
+    source = of_keras(model, application="MobileNetV2")
+    how = Preprocessing(96, 96, range="-1..1")
+    bundle = build(source, Request(tmp_path, "mobile", "1", preprocessing=how))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    answers = bundle.golden_tensors()[1][0]
+    assert np.ptp(answers, axis=0).max() > 0.01, "a proof on answers that are all the same would say nothing"
+    assert 10_000_000 < bundle.built["multiply_adds"] < 14_000_000
+
+
+# --- What may go wrong
+
+
+def script(code: str) -> Exporter:
+    """An exporter of these few lines; sys.argv[2] is the file to write."""
+    return Exporter(("-c", f"import os, shutil, signal, sys, time; {code}"), "model.other")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"export: crashed \(SIGSEGV\)"),
+        ("os._exit(3)", "export: ended with status 3 and no message"),
+        ("raise ValueError('unsupported opset')", "export: ValueError: unsupported opset"),
+        ("pass", "export: wrote no file"),
+        ("open(sys.argv[2], 'w').write('nonsense')", "run: .*"),
+    ],
+)
+def test_an_exporter_that_fails_loses_its_candidate_alone(tmp_path: Path, code: str, reason: str) -> None:
+    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": script(code)})
+    assert set(bundle.engines) == {"keras"} == {bundle.default_engine}
+    found = outcome(bundle, "onnx")
+    assert found.outcome == "failed"
+    assert re.match(reason, found.reason)
+    assert not (bundle.folder / "model.other").exists()
+
+
+def test_an_exporter_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.build.exporting.TIMEOUT", 1.0)
+    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": script("time.sleep(600)")})
+    assert outcome(bundle, "onnx").reason == "export: took longer than 1 s"
+
+
+def test_a_file_that_answers_otherwise_is_thrown_out_with_its_figures(tmp_path: Path) -> None:
+    other = build(of_keras(dense(seed=2)), Request(tmp_path, "other", "1"), exporters={"onnx": EXPORTERS["onnx"]})
+    copy = script(f"shutil.copy({str(other.folder / 'model.onnx')!r}, sys.argv[2])")
+    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": copy})
+    found = outcome(bundle, "onnx")
+    assert (found.outcome, found.reason) == ("thrown out", "differs")
+    assert found.largest > 0.01
+    assert found.agreement < 1
+    assert "onnx" not in bundle.engines
+    assert not (bundle.folder / "model.other").exists()
+
+
+def test_a_model_that_answers_nan_is_refused(tmp_path: Path) -> None:
+    model = dense()
+    model.set_weights([values * np.nan for values in model.get_weights()])
+    with pytest.raises(BuildError, match="NaN or infinity"):
+        build(of_keras(model), Request(tmp_path / "new", "m", "1"), exporters={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_must_be_as_many_as_the_outputs(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"There are 2 labels, and the model's output .* has 3 values"):
+        build(of_keras(dense()), Request(tmp_path, "m", "1", labels=("a", "b")), exporters={})
+
+
+def test_a_full_disk_is_noticed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assemble, "SPARE", 10**18)
+    with pytest.raises(BuildError, match=r"MB free; about .* are needed"):
+        build(of_keras(dense()), Request(tmp_path / "store", "m", "1"), exporters={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ties_are_no_disagreement() -> None:
+    wanted = [np.array([[0.5, 0.5], [0.9, 0.1]])]
+    assert proof.compare([wanted[0] + [[-1e-5, 1e-5], [0, 0]]], wanted).proven
+    assert proof.compare([wanted[0][:, ::-1]], wanted).agreement == 0.5
+    assert "shape" in proof.compare([wanted[0][:1]], wanted).problem
+
+
+# --- The command
+
+
+def command(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "model.build", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "OLDPWD": str(cwd)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=500)
+    return process.returncode, out, err
+
+
+def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
+    convolutional().save(tmp_path / "pets.keras")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    arguments = ("pets.keras", "--name", "pets", "--store", "store", "--labels", "labels.txt", "--preprocess", "0..1")
+    status, out, err = finished(command(*arguments, cwd=tmp_path))
+    assert (status, err) == (0, "")
+    for part in ("litert", "onnx", "keras", "chosen", "multiply-adds", "-F image=@photo.jpg"):
+        assert part in out
+    bundle = bundles.read(tmp_path / "store" / "pets" / "1")
+    assert bundle.labels == ("cat", "dog")
+    assert bundle.preprocessing == Preprocessing(24, 32, range="0..1")
+    status, out, err = finished(command(*arguments, "--json", cwd=tmp_path))
+    assert (status, err) == (0, "")
+    answer: dict[str, Any] = json.loads(out)
+    assert (answer["name"], answer["version"]) == ("pets", "2")
+    assert {entry["engine"] for entry in answer["candidates"]} == {"keras", "litert", "onnx"}
+
+
+def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
+    arguments = ("--name", "a/b", "--version", "new", "--photos", "p", "--labels", "a,,b", "--preprocess", "nonsense")
+    status, out, err = finished(command("none.keras", *arguments, cwd=tmp_path))
+    assert (status, out) == (1, "")
+    for part in ("--name 'a/b'", "--version 'new'", "--photos", "--labels a,,b", "'nonsense'", "none.keras does not"):
+        assert part in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+    dense().save(tmp_path / "m.keras")
+    process = command("m.keras", "--name", "m", "--store", "store", cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("store/m/.building-*/*")):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        code, out, err = finished(process)
+    finally:
+        process.kill()
+        process.wait()
+    assert (code, out) == (status, "")
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]

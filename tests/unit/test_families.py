@@ -1,0 +1,98 @@
+"""What users say of pictures, and what the bundle then declares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model import families
+from model.errors import BundleError
+from model.preprocess import Preprocessing, from_picture
+
+pytestmark = pytest.mark.unit
+
+SHAPE = (None, 4, 6, 3)
+
+
+def declared(spec: str, shape: tuple[int | None, ...] = SHAPE) -> Preprocessing:
+    return families.complete(families.parse(spec), shape)
+
+
+def of_pixel(how: Preprocessing, colour: tuple[int, int, int]) -> np.ndarray:
+    tensor = from_picture(Image.new("RGB", (how.width, how.height), colour), how)
+    assert tensor.shape == how.shape
+    assert tensor.dtype == how.dtype
+    return tensor[:, 0, 0] if how.layout == "channels_first" else tensor[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("mobilenet", [200 / 127.5 - 1, 100 / 127.5 - 1, -1]),
+        ("MobileNetV3Small", [200, 100, 0]),
+        ("efficientnet", [200, 100, 0]),
+        ("resnet50", [0 - 103.939, 100 - 116.779, 200 - 123.68]),
+        ("ResNet50V2", [200 / 127.5 - 1, 100 / 127.5 - 1, -1]),
+        ("caffe,colour=rgb", [200 - 123.68, 100 - 116.779, 0 - 103.939]),
+        ("densenet", [(200 / 255 - 0.485) / 0.229, (100 / 255 - 0.456) / 0.224, -0.406 / 0.225]),
+        ("torch,colour=bgr", [-0.406 / 0.225, (100 / 255 - 0.456) / 0.224, (200 / 255 - 0.485) / 0.229]),
+        ("0..1,layout=channels_last", [200 / 255, 100 / 255, 0]),
+        ("mean=10/20/30,scale=0.5", [95, 40, -15]),
+        ("mean=100,colour=bgr", [-100, 0, 100]),
+        ("0..255,dtype=uint8", [200, 100, 0]),
+    ],
+)
+def test_a_spec_says_what_becomes_of_a_pixel(spec: str, expected: list[float]) -> None:
+    assert of_pixel(declared(spec), (200, 100, 0)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_models_input_says_the_rest() -> None:
+    assert declared("0..1", (None, 28, 28, 1)).colour == "grey"
+    assert of_pixel(declared("0..1", (None, 28, 28, 1)), (255, 255, 255)) == pytest.approx([1])
+    first = declared("0..1", (None, 3, 4, 6))
+    assert (first.layout, first.height, first.width) == ("channels_first", 4, 6)
+    assert of_pixel(first, (255, 0, 0)) == pytest.approx([1, 0, 0])
+    assert declared("0..1,size=5x7", (None, None, None, 3)).shape == (5, 7, 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "messages"),
+    [
+        ("abacus,zoom=2,size=big", SHAPE, ["'abacus' is no family", "'zoom=2'", "'size=big'"]),
+        ("0..1", (None, 10), ["is for pictures"]),
+        ("0..1", (None, None, None, 3), ["of any size. Choose one"]),
+        ("0..1,size=8", SHAPE, ["makes [8, 8, 3]", "takes [4, 6, 3]"]),
+        ("0..1,colour=grey", SHAPE, ["makes [4, 6, 1]"]),
+        ("caffe,colour=grey", (None, 4, 6, 1), ["three colours"]),
+        ("mean=1/2", SHAPE, ["mean must be a list of 1 number, or of 3"]),
+        ("0..1,mean=1", SHAPE, ["mean needs range mean"]),
+        ("0..1,dtype=uint8", SHAPE, ["uint8 needs range 0..255"]),
+        ("0..1,fit=bend,method=magic", SHAPE, ["method must be", "fit must be"]),
+        ("nothing.json", SHAPE, ["cannot be read"]),
+    ],
+)
+def test_what_does_not_fit_is_refused(spec: str, shape: tuple[int | None, ...], messages: list[str]) -> None:
+    with pytest.raises(BundleError) as caught:
+        declared(spec, shape)
+    for message in messages:
+        assert message in caught.value.message
+
+
+def test_a_file_may_hold_it(tmp_path: Path) -> None:
+    how = Preprocessing(4, 6, "bicubic", "pad", "bgr", "mean", (1.0,), (2.0,))
+    file = tmp_path / "how.json"
+    file.write_text(json.dumps(how.to_json()))
+    assert declared(str(file)) == how
+
+
+def test_every_application_has_a_family() -> None:
+    names = (
+        "ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2S InceptionResNetV2 InceptionV3 MobileNet MobileNetV2"
+    )
+    names += " MobileNetV3Large NASNetMobile ResNet50 ResNet101 ResNet152V2 VGG16 Xception"
+    for name in names.split():
+        assert families.of_application(name), name

@@ -1,0 +1,66 @@
+"""Labels in the forms that users have them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.build import labels
+from model.build.errors import BuildError
+from model.bundle import Tensor
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\r\nwild dog\n\n"),
+        ("labels.txt", "\ufeffcat\nwild dog"),
+        ("list.json", '["cat", "wild dog"]'),
+        ("class_index.json", '{"1": ["n02", "wild dog"], "0": ["n01", "cat"]}'),
+        ("named.json", '{"0": "cat", "1": "wild dog"}'),
+        ("class_indices.json", '{"wild dog": 1, "cat": 0}'),
+    ],
+)
+def test_files_of_every_form(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert labels.read(str(tmp_path / name)) == ("cat", "wild dog")
+
+
+def test_on_the_command_line() -> None:
+    assert labels.read("cat, wild dog") == ("cat", "wild dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", "{", "no JSON"),
+        ("a.json", '{"0": "cat", "2": "dog"}', "not 0 to 1"),
+        ("a.json", '{"cat": 0, "dog": 0}', "not 0 to"),
+        ("a.json", '"cat"', "neither a list"),
+        ("a.txt", "\n", "none at all"),
+        ("a.txt", "cat\ncat", "cat is there twice"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BuildError, match=message):
+        labels.read(str(tmp_path / name))
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="cannot be read"):
+        labels.read(str(tmp_path / "labels.txt"))
+
+
+def test_the_number_must_fit() -> None:
+    labels.check(("cat", "dog"), Tensor("p", "float32", (None, 2)))
+    labels.check(("cat", "dog"), Tensor("p", "float32", (None, 1)))
+    labels.check((), Tensor("p", "float32", (None, 4, 4)))
+    for shape, message in (((None, 3), "has 3 values"), ((None, 4, 4), "need a first output of")):
+        with pytest.raises(BuildError, match=message):
+            labels.check(("cat", "dog"), Tensor("p", "float32", shape))
+    with pytest.raises(BuildError, match="so needs 2"):
+        labels.check(("cat",), Tensor("p", "float32", (None, 1)))

@@ -1,0 +1,378 @@
+"""Every form of model that is taken, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import old_keras
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+import keras  # noqa: E402
+
+from model.build import loaders  # noqa: E402
+from model.build.errors import BuildError  # noqa: E402
+from model.build.macs import multiply_adds  # noqa: E402
+from model.build.source import Source  # noqa: E402
+
+pytestmark = [pytest.mark.unit, pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
+
+
+def load(path: Path | str, weights: Path | None = None, *, allow_unsafe: bool = False) -> Source:
+    return loaders.load(str(path), weights, allow_unsafe=allow_unsafe)
+
+
+def dense() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input((6,), name="row"), keras.layers.Dense(3, activation="softmax", name="out")])
+
+
+def two_by_two() -> keras.Model:
+    keras.utils.set_random_seed(2)
+    left, right = keras.Input((8,), name="left"), keras.Input((4, 4, 3), name="right")
+    joined = keras.layers.Concatenate()(
+        [keras.layers.Dense(4)(left), keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(right))]
+    )
+    outputs = {"total": keras.layers.Dense(3)(joined), "chance": keras.layers.Dense(2, activation="softmax")(joined)}
+    return keras.Model({"left": left, "right": right}, outputs)
+
+
+def rows(source: Source, count: int = 5) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(count, *entry.shape[1:])).astype(entry.dtype) for entry in source.inputs]
+
+
+# --- Keras 3
+
+
+def test_a_keras_file_answers_as_its_model(tmp_path: Path) -> None:
+    model = dense()
+    model.save(tmp_path / "m.keras")
+    source = load(tmp_path / "m.keras")
+    assert [(entry.name, entry.dtype, entry.shape) for entry in source.inputs] == [("row", "float32", (None, 6))]
+    (given,) = rows(source)
+    assert np.array_equal(source(given)[0], np.asarray(model(given)))
+    assert multiply_adds(source) == 18
+
+
+def test_inputs_and_outputs_have_the_names_that_their_user_gave(tmp_path: Path) -> None:
+    model = two_by_two()
+    model.save(tmp_path / "m.keras")
+    source = load(tmp_path / "m.keras")
+    assert [entry.name for entry in source.inputs] == ["left", "right"]
+    assert [entry.name for entry in source.outputs] == ["chance", "total"]
+    left, right = rows(source)
+    wanted = model({"left": left, "right": right})
+    for answer, name in zip(source(left, right), ("chance", "total"), strict=True):
+        assert np.allclose(answer, wanted[name], atol=1e-6)
+
+
+def test_todays_architecture_with_weights(tmp_path: Path) -> None:
+    model = dense()
+    (tmp_path / "m.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "m.weights.h5")
+    source = load(tmp_path / "m.json")
+    (given,) = rows(source)
+    assert np.array_equal(source(given)[0], np.asarray(model(given)))
+
+
+def test_a_legacy_file_that_keras_3_wrote(tmp_path: Path) -> None:
+    model = dense()
+    model.save(tmp_path / "m.h5")
+    source = load(tmp_path / "m.h5")
+    (given,) = rows(source)
+    assert np.array_equal(source(given)[0], np.asarray(model(given)))
+
+
+# --- Keras 2
+
+
+def cats_and_dogs() -> keras.Model:
+    """The same network in Keras 3's own words."""
+    weights = [values for pairs in old_keras.cats_and_dogs_weights().values() for _, values in pairs]
+    model = keras.Sequential(
+        [
+            keras.Input((20, 20, 3)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(2, activation="sigmoid"),
+        ]
+    )
+    model.set_weights(weights)
+    return model
+
+
+@pytest.mark.parametrize("form", ["whole", "two files", "two files of one name", "weights of a whole model"])
+def test_files_of_keras_2_answer_as_they_did(tmp_path: Path, form: str) -> None:
+    layers, weights = old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()
+    (tmp_path / "m.json").write_text(old_keras.architecture(layers))
+    if form == "whole":
+        source = load(old_keras.save(tmp_path / "whole.h5", layers, weights))
+    elif form == "two files":
+        source = load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights))
+    elif form == "two files of one name":
+        source = load(old_keras.save_weights(tmp_path / "m.h5", layers, weights))
+    else:
+        source = load(tmp_path / "m.json", old_keras.save(tmp_path / "whole.h5", layers, weights))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+    assert source.model is not None
+
+
+def test_kernels_that_theano_turned_around_are_turned_back(tmp_path: Path) -> None:
+    layers, weights = old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()
+    name, kernel = weights["conv2d_1"][0]
+    weights["conv2d_1"][0] = (name, kernel[::-1, ::-1])
+    (tmp_path / "m.json").write_text(old_keras.architecture(layers))
+    source = load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights, b"theano"))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+
+
+def node(kind: str, name: str, *inputs: str, **config: object) -> dict[str, object]:
+    """A layer of a functional model of Keras 2, with the names of the layers before it."""
+    nodes = [[[before, 0, 0, {}] for before in inputs]] if inputs else []
+    return {**old_keras.layer(kind, name, **config), "name": name, "inbound_nodes": nodes}
+
+
+def test_a_functional_model_of_keras_2_within_a_sequential(tmp_path: Path) -> None:
+    depthwise = {key.replace("kernel", "depthwise"): value for key, value in old_keras.TRAINED.items()}
+    inner = [
+        node("InputLayer", "input_1", batch_input_shape=[None, 8, 8, 3], dtype="float32", sparse=False),
+        node("DepthwiseConv2D", "dw", "input_1", kernel_size=[3, 3], padding="same", groups=1, **depthwise),
+        node("BatchNormalization", "bn", "dw", axis=3, epsilon=0.001, momentum=0.99),
+        node("LeakyReLU", "leaky", "bn", alpha=0.2),
+        node("Add", "add", "leaky", "input_1"),
+        node("GlobalAveragePooling2D", "pool", "add", data_format="channels_last"),
+    ]
+    config = {"name": "m", "layers": inner, "input_layers": [["input_1", 0, 0]], "output_layers": [["pool", 0, 0]]}
+    layers = [
+        {"class_name": "Model", "config": config},
+        old_keras.layer("Dense", "top", units=2, activation="linear", **old_keras.TRAINED),
+    ]
+    values = keras.Input((8, 8, 3))
+    parts = [keras.layers.DepthwiseConv2D(3, padding="same"), keras.layers.BatchNormalization(epsilon=0.001)]
+    inside = keras.layers.LeakyReLU(negative_slope=0.2)(parts[1](parts[0](values)))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([inside, values]))
+    parts.append(keras.layers.Dense(2))
+    model = keras.Model(values, parts[2](pooled))
+    rng = np.random.default_rng(8)
+    for part in parts:
+        part.set_weights([rng.uniform(0.1, 1, value.shape) for value in part.get_weights()])
+    kernel, bias, gamma, beta, mean, variance = (value for part in parts[:2] for value in part.get_weights())
+    named = {"dw/kernel": kernel, "dw/bias": bias, "bn/gamma": gamma, "bn/beta": beta}  # what is trained comes first
+    weights = {
+        "m": list({**named, "bn/moving_mean": mean, "bn/moving_variance": variance}.items()),
+        "top": [(f"top/{number}", value) for number, value in enumerate(parts[2].get_weights())],
+    }
+    file = old_keras.save(tmp_path / "m.h5", layers, weights)
+    source = load(file)
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], model(given), atol=1e-5)
+
+
+def old_lstm(tmp_path: Path) -> tuple[Path, list[np.ndarray]]:
+    rng = np.random.default_rng(5)
+    shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes.values()]
+    config = {
+        "batch_input_shape": [None, 5, 3],
+        "units": 4,
+        "activation": "tanh",
+        "recurrent_activation": "hard_sigmoid",
+        "unit_forget_bias": True,
+        "implementation": 0,
+        "return_sequences": False,
+        "go_backwards": False,
+        "stateful": False,
+        "unroll": False,
+        "dropout": 0.0,
+        "recurrent_dropout": 0.0,
+        **old_keras.TRAINED,
+    }
+    weights = {"lstm_1": [(f"lstm_1/{name}:0", values) for name, values in zip(shapes, arrays, strict=True)]}
+    return old_keras.save(tmp_path / "lstm.h5", [old_keras.layer("LSTM", "lstm_1", **config)], weights), arrays
+
+
+def test_recurrent_layers_keep_the_hard_sigmoid_of_keras_2(tmp_path: Path) -> None:
+    file, (kernel, recurrent, bias) = old_lstm(tmp_path)
+    source = load(file)
+    (given,) = rows(source)
+
+    def gate(values: np.ndarray) -> np.ndarray:
+        return np.clip(0.2 * values + 0.5, 0, 1)
+
+    state = carry = np.zeros((len(given), 4))
+    for step in range(given.shape[1]):
+        i, f, c, o = np.split(given[:, step] @ kernel + state @ recurrent + bias, 4, axis=1)
+        carry = gate(f) * carry + gate(i) * np.tanh(c)
+        state = gate(o) * np.tanh(carry)
+    assert np.allclose(source(given)[0], state, atol=1e-5)
+    assert source.model is None, "Keras 3 alone would load another hard_sigmoid"
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    layers, weights = old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()
+    (tmp_path / "m.json").write_text(old_keras.architecture(layers))
+    weights["dense_1"][0] = ("dense_1/kernel:0", np.zeros((100, 8), np.float32))
+    with pytest.raises(BuildError, match=r"do not fit the architecture: layer 'dense_1' has weights of .*324"):
+        load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights))
+    del weights["dense_1"]
+    with pytest.raises(BuildError, match="3 layers with weights, and the file holds weights of 2"):
+        load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights))
+
+
+# --- SavedModels and applications
+
+
+def test_a_saved_model_of_a_plain_function(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.weight = tf.Variable(tf.range(6.0)[:, None])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 6), tf.float32, name="row")])
+    def serve(row: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"sum": row @ module.weight, "twice": 2 * row}
+
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures=serve)
+    source = load(tmp_path / "m")
+    assert [(entry.name, entry.shape) for entry in source.outputs] == [("sum", (None, 1)), ("twice", (None, 6))]
+    given = np.ones((3, 6), np.float32)
+    assert source(given)[0].tolist() == [[15.0]] * 3
+    assert multiply_adds(source) == 6
+
+
+def test_a_model_that_keras_exported(tmp_path: Path) -> None:
+    model = dense()
+    model.export(tmp_path / "m", verbose=False)
+    source = load(tmp_path / "m")
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], model(given), atol=1e-6)
+
+
+def test_an_application_with_its_weights(tmp_path: Path) -> None:
+    options = {"input_shape": (32, 32, 3), "alpha": 0.35, "classes": 4}
+    model = keras.applications.MobileNetV2(weights=None, **options)
+    model.save_weights(tmp_path / "w.weights.h5")
+    spec = "keras.applications:MobileNetV2?input_shape=32,32,3&alpha=0.35&classes=4"
+    source = load(spec, tmp_path / "w.weights.h5")
+    assert source.application == "MobileNetV2"
+    (given,) = rows(source, 2)
+    assert np.allclose(source(given)[0], model(given), atol=1e-6)
+    with pytest.raises(BuildError, match=r"does not fit .*say which, as in"):
+        load("keras.applications:MobileNetV2?input_shape=32,32,3&classes=4", tmp_path / "w.weights.h5")
+    with pytest.raises(BuildError, match="'cheese' is no option"):
+        load("keras.applications:MobileNetV2?cheese=1", tmp_path / "w.weights.h5")
+    with pytest.raises(BuildError, match=r"nothing is fetched"):
+        load("keras.applications:MobileNetV2", None)
+    with pytest.raises(BuildError, match=r"no 'MobileNetV9'. It has: .*MobileNetV2"):
+        load("keras.applications:MobileNetV9", None)
+
+
+# --- What is refused
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    def call(self, values):
+        return 2 * values
+
+
+def with_lambda() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda values: values + 1)])
+
+
+def custom(file: Path) -> Path:
+    keras.Sequential([keras.Input((3,)), Doubled()]).save(file)
+    return file
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_custom_layers_without_their_code_are_named(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = custom(tmp_path / f"m{ending}")
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "tests>Doubled")
+    if ending == ".keras":  # what is importable is found by its module
+        _rewrite(file, lambda text: text.replace(__name__, "somewhere.else"))
+    with pytest.raises(BuildError, match=r"needs the \w+ '.*Doubled'.*export"):
+        load(file)
+
+
+def _rewrite(file: Path, change: Callable[[str], str]) -> None:
+    with zipfile.ZipFile(file) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents["config.json"] = change(contents["config.json"].decode()).encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_code_runs_only_when_the_user_says_so(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"m{ending}"
+    with_lambda().save(file)
+    with pytest.raises(BuildError, match=r"Lambda layer.*--allow-unsafe"):
+        load(file)
+    source = load(file, allow_unsafe=True)
+    assert source(np.zeros((1, 3), np.float32))[0].tolist() == [[1, 1, 1]]
+    assert source.model is None, "the bundle holds the graph, not the code"
+
+
+def test_an_unknown_layer_of_keras_2_is_named(tmp_path: Path) -> None:
+    layers = [old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED)]
+    layers.append(old_keras.layer("TFOpLambda", "tf.math.add", function="math.add"))
+    with pytest.raises(BuildError, match=r"needs the layer 'TFOpLambda'.*export"):
+        load(old_keras.save(tmp_path / "m.h5", layers, {}))
+
+
+def test_weights_alone_are_refused(tmp_path: Path) -> None:
+    file = old_keras.save_weights(tmp_path / "w.h5", old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights())
+    with pytest.raises(BuildError, match=r"holds weights alone. Give the architecture"):
+        load(file)
+    (tmp_path / "m.json").write_text(old_keras.architecture(old_keras.cats_and_dogs()))
+    with pytest.raises(BuildError, match=r"architecture alone. Give its weights"):
+        load(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    dense().save(file)
+    data = file.read_bytes()
+    for length in (len(data) // 2, len(data) - 5, 100):
+        file.write_bytes(data[:length])
+        with pytest.raises(BuildError):
+            load(file)
+    file.write_bytes(b"")
+    with pytest.raises(BuildError, match="is empty"):
+        load(file)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    for name, content, message in (
+        ("m.keras", b"text", "no .keras file"),
+        ("m.h5", b"text", "no HDF5 file"),
+        ("m.json", b"{", "no JSON"),
+        ("m.json", json.dumps({"layers": []}).encode(), "no Keras architecture"),
+        ("m.pb", b"x", "of no form that is taken"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BuildError, match=message):
+            load(tmp_path / name, tmp_path / "m.h5")
+    with pytest.raises(BuildError, match="does not exist"):
+        load(tmp_path / "nothing.keras")
+    with pytest.raises(BuildError, match="no SavedModel"):
+        load(tmp_path)
+
+
+def test_a_damaged_saved_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0f\xff\xff")
+    with pytest.raises(BuildError, match="cannot be loaded by TensorFlow"):
+        load(tmp_path)
