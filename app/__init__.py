@@ -20,7 +20,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from flask import Flask
 
     from model.preprocess import Limits
-    from model.store import Store
+    from model.store import Store, Tuning
 
     from . import routes
     from .admission import Admission
@@ -35,6 +35,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         default=config.model,
         models=config.models,
         engine=config.engine or None,
+        tuning=Tuning(config.engine_thread_count(), config.max_batch, config.batch_delay),
         on_change=metrics.model_state,
     )
     store.watch()

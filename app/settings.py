@@ -12,7 +12,10 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from . import cores
+
 ROOT = Path(__file__).resolve().parent.parent
+ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
 class SettingsError(ValueError):
@@ -86,12 +89,15 @@ class Settings:
     host: str = _setting("127.0.0.1", _text, "address to listen on; 0.0.0.0 for every interface")
     port: int = _setting(8000, _integer(1, 65535), "TCP port to listen on")
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
-    workers: int = _setting(2, _integer(1, 256), "worker processes; one for each core is right")
-    threads: int = _setting(4, _integer(1, 64), "slow clients that one worker waits for at a time")
+    workers: int = _setting(0, _integer(0, 256), "worker processes; 0 for one for each core")
+    threads: int = _setting(8, _integer(1, 64), "slow clients that one worker waits for at a time")
     store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
     model: str = _setting("catdog", _text, "name of the model that answers whoever names none")
     models: tuple[str, ...] = _setting((), _names, "models to serve, separated by commas; empty for all in the store")
-    engine: str = _setting("", _choice("", "litert", "keras"), "engine to run; empty takes the bundle's own choice")
+    engine: str = _setting("", _choice("", *ENGINES), "engine to run; empty takes the bundle's own choice")
+    engine_threads: int = _setting(0, _integer(0, 256), "threads of an engine; 0 shares the cores among the workers")
+    max_batch: int = _setting(16, _integer(1, 1024), "most instances in one call of an engine that gains by it")
+    batch_delay: float = _setting(0.0, _seconds(0, 1), "seconds that such an engine waits for more instances")
     max_body_bytes: int = _setting(10 * 1024 * 1024, _integer(1024, 1 << 30), "largest request body, in bytes")
     max_images: int = _setting(16, _integer(1, 1024), "most images in one request")
     max_instances: int = _setting(1024, _integer(1, 1_000_000), "most instances of tensors in one request")
@@ -104,6 +110,14 @@ class Settings:
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
     access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
+
+    def worker_count(self) -> int:
+        """Worker processes to start."""
+        return self.workers or cores.usable()
+
+    def engine_thread_count(self) -> int:
+        """Threads for each engine. With those of all workers together, no more than there are cores, if that can be."""
+        return self.engine_threads or max(1, cores.usable() // self.worker_count())
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for the log, secrets masked."""

@@ -7,7 +7,8 @@ request that arrives whole pays microseconds for it. TLS and HTTP/2 are nginx's.
 
 A worker has one core's worth of work. So requests that are here as a whole wait in one queue, which is bounded by
 their deadlines (app/admission.py), and the main loop answers them one by one; threads would gain nothing and cost more
-than Flask does. The threads read from and write to clients that must be waited for.
+than Flask does. The threads read from and write to clients that must be waited for, and they do the work where the
+engine answers several requests at once.
 
 The master imports this file, so it imports neither the app nor an engine.
 """
@@ -78,11 +79,9 @@ class Worker(ThreadWorker):
         super().load_wsgi()
         app, self.main_loop = self.wsgi, threading.get_ident()
         parts = app.extensions["kiln"]
-        self.body_seconds, self.express, self.admission = (
-            parts["settings"].body_timeout,
-            parts["express"],
-            parts["admission"],
-        )
+        self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
+        self.admission, self.gathers = parts["admission"], parts["store"].gathers
+        self.gathering = False
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
         hooks = (self.cfg.pre_request, self.cfg.post_request)
@@ -158,7 +157,7 @@ class Worker(ThreadWorker):
             self.work(job)
         elif not self.admission.in_time(now, expiry):
             self.refuse(job, "deadline_exceeded")
-        elif self.admission.admits(len(self.waiting), expiry - now):
+        elif self.admission.admits(len(self.waiting) + self.busy, expiry - now):
             self.waiting.append(job)
             self.waiting_conns.add(conn)
         else:
@@ -166,16 +165,26 @@ class Worker(ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look who is there, then work until it is time to look again."""
-        super().wait_for_and_dispatch_events(0 if self.waiting else timeout)
+        if not self.waiting:
+            patience = timeout
+        else:
+            patience = LOOK_SECONDS if self.gathering and self.busy >= self.cfg.threads else 0
+        super().wait_for_and_dispatch_events(patience)
+        self.gathering = self.gathers()
         now = time.monotonic()
         until = now + LOOK_SECONDS
         while self.waiting and now < until:
+            if self.gathering and self.busy >= self.cfg.threads:
+                break  # the next thread that is done wakes us
             job = self.waiting.popleft()
             self.waiting_conns.discard(job.conn)
             if not self.admission.in_time(now, job.expiry):
                 self.refuse(job, "deadline_exceeded")
             elif now > job.arrived + LOOK_SECONDS and is_gone(job.conn.sock):
                 self.refuse(job, "client_gone")
+            elif self.gathering:
+                self.leave_poller(job.conn)
+                self.hand_over(job.conn, self.work_together, job)
             else:
                 self.work(job)
                 self.admission.worked(time.monotonic() - now)
@@ -196,6 +205,21 @@ class Worker(ThreadWorker):
             self.hand_over(conn, self.deliver, conn, keep)
         else:
             super().finish_request(conn, Answered())
+
+    def work_together(self, job: Job) -> Any:
+        """As `work`, in a thread: the engine answers several requests at once (model/batching.py)."""
+        began, beside = time.monotonic(), max(1, self.busy)
+        try:
+            conn = job.conn
+            parser_of(conn)
+            if answer := self.plain_answer(job):
+                conn.sock.setblocking(True)
+                conn.sock.sendall(answer)
+                return True
+            conn.parser.unreader.unread(job.data)
+            return self.handle(conn)
+        finally:
+            self.admission.worked((time.monotonic() - began) / beside)
 
     def plain_answer(self, job: Job) -> bytes | None:
         """The answer to a plain request, if it can be answered well."""

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import disk, engines, preprocess
+from .batching import Batcher
+from .bundle import Bundle
 from .errors import BundleError
 from .versions import Model
 
+# Gathering is worth it where an instance in a batch costs at most this part of one alone.
+_GAIN = 0.6
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How engines run. threads: of each. max_batch, batch_delay: see batching.py; 1 gathers nothing."""
+
+    threads: int = 1
+    max_batch: int = 1
+    batch_delay: float = 0.0
+
 
 def load(
-    folder: Path, seen: disk.Stats, limits: preprocess.Limits, engine: str | None, loaded: Model | None = None
+    folder: Path,
+    seen: disk.Stats,
+    limits: preprocess.Limits,
+    engine: str | None,
+    tuning: Tuning,
+    loaded: Model | None = None,
 ) -> Model:
     """Check every file, make the engine, run the golden inputs.
 
@@ -24,9 +44,21 @@ def load(
         bundle.check_file(file)
     if loaded is None or loaded.bundle != bundle:
         name = engine or bundle.default_engine
-        made = engines.load(name, folder / bundle.engine_file(name).name)
-        bundle.prove(made)
+        made = engines.load(name, folder / bundle.engine_file(name).name, tuning.threads)
+        bundle.prove(made, name)
+        if tuning.max_batch > 1 and gains(bundle, name):
+            made = Batcher(made, tuning.max_batch, tuning.batch_delay)
         loaded = Model(bundle, name, made, limits)
     if disk.of_bundle(disk.stats(folder), bundle) != seen:
         raise BundleError(f"{folder} changed while it was checked. It is tried again when it rests.")
     return loaded
+
+
+def gains(bundle: Bundle, engine: str) -> bool:
+    """Does this engine answer a batch of this model much faster than its instances one by one? By what the build
+    measured; without that, by what is known of the engine: TensorFlow costs milliseconds for each call."""
+    for candidate in bundle.candidates:
+        times = candidate.milliseconds or {}
+        if candidate.engine == engine and "1" in times and "16" in times:
+            return times["16"] / 16 <= _GAIN * times["1"]
+    return engine == "keras"

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from . import disk, loading, memory, preprocess
 from .errors import ModelError, UnknownModel
+from .loading import Tuning
 from .shelf import Shelf
 from .slot import Slot
 from .table import Table
 from .versions import Model, State, Version
 
-__all__ = ["Model", "State", "Store", "Version"]
+__all__ = ["Model", "State", "Store", "Tuning", "Version"]
 
 LOOK_SECONDS = 1.0
 logger = logging.getLogger("kiln.store")
@@ -28,7 +29,7 @@ class Store:
     """Holds the models of one process. Made after fork; `get` and all that only tells may be called by any thread.
 
     default: the model meant by whoever names none. models: the names to serve; empty takes all in the store.
-    engine: the engine's name; None takes the one that each bundle recommends.
+    engine: the engine's name; None takes the one that each bundle recommends. tuning: how engines run.
     on_change: called with each version whose state, reason or model is new, in the thread that changed it.
     """
 
@@ -40,6 +41,7 @@ class Store:
         default: str,
         models: Collection[str] = (),
         engine: str | None = None,
+        tuning: Tuning = Tuning(),  # noqa: B008  it is frozen
         on_change: Callable[[Version], None] = lambda version: None,
     ) -> None:
         self.default = default
@@ -47,6 +49,7 @@ class Store:
         self._limits = limits
         self._models = tuple(models)
         self._engine = engine
+        self._tuning = tuning
         self._on_change = on_change
         self._tables: Mapping[str, Table] = {}  # replaced as a whole, never changed: readers need no lock
         self._plain: Mapping[str, Model] = {}  # name -> the one answer to whoever names nothing else
@@ -68,6 +71,11 @@ class Store:
         if version is None and label is None and (model := self._plain.get(name)) is not None:
             return model
         return self._table(name or self.default).get(version, label, client)
+
+    def gathers(self) -> bool:
+        """Does the default model answer several requests at once better than one after the other?"""
+        model = self._plain.get("")
+        return model is not None and model.gathers
 
     def names(self) -> list[str]:
         """The models that are served."""
@@ -187,7 +195,7 @@ class Store:
         """Not under the lock: this is what takes time."""
         outcome: Model | Exception
         try:
-            outcome = loading.load(slot.folder, seen, self._limits, self._engine, slot.model)
+            outcome = loading.load(slot.folder, seen, self._limits, self._engine, self._tuning, slot.model)
         except ModelError as error:
             outcome = error
         except Exception as error:  # an engine may raise anything on a file that it cannot read

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from . import engines, preprocess
+from .batching import Batcher
 from .bundle import Bundle
 from .errors import ModelError, NotAPicture
 
@@ -31,6 +32,11 @@ class Model:
     engine_name: str
     engine: engines.Engine
     limits: preprocess.Limits
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it answers the requests of several threads together."""
+        return isinstance(self.engine, Batcher)
 
     def prepare(self, pictures: Sequence[bytes]) -> np.ndarray:
         """Decode pictures to the model's input, (n, height, width, channels).

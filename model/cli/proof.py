@@ -26,7 +26,7 @@ def of(folder: Path) -> dict[str, Any]:
         return found
     for name, file in sorted(bundle.engines.items()):
         try:
-            difference = bundle.prove(engines.load(name, folder / file.name))
+            difference = bundle.prove(engines.load(name, folder / file.name), name)
             asked[name] = {"result": "good", "difference": difference, "tolerance": bundle.tolerance}
         except EngineMissing as missing:
             asked[name] = {"result": "skipped", "reason": missing.message}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import settings
+from model import engines
 
 pytestmark = pytest.mark.unit
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_defaults_hold_without_any_variable() -> None:
     config = settings.read({})
-    assert (config.port, config.workers, config.model, config.engine) == (8000, 2, "catdog", "")
+    assert (config.port, config.workers, config.model, config.engine) == (8000, 0, "catdog", "")
     assert config.store == ROOT / "model" / "store"
 
 
@@ -44,7 +45,7 @@ def test_every_problem_is_named_at_once() -> None:
     wrong = {"KILN_PORT": "70000", "KILN_ENGINE": "abacus", "KILN_ACCESS_LOG": "maybe", "KILN_WROKERS": "3"}
     with pytest.raises(settings.SettingsError) as caught:
         settings.read(wrong)
-    for part in ("KILN_PORT='70000'", "1 to 65535", "litert, keras", "true or false", "KILN_WROKERS is not a setting"):
+    for part in ("KILN_PORT='70000'", "1 to 65535", "litert, onnx, keras", "true or false", "KILN_WROKERS is not a setting"):
         assert part in str(caught.value)
 
 
@@ -69,3 +70,17 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
         value = ",".join(value) if isinstance(value, tuple) else value
         shown = "model/store" if name == "KILN_STORE" else str(value).lower() if isinstance(value, bool) else str(value)
         assert default.strip() == shown, name
+
+
+def test_the_engines_are_those_that_there_are() -> None:
+    assert settings.ENGINES == engines.NAMES
+
+
+def test_workers_and_engine_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.cores, "usable", lambda: 8)
+    assert settings.Settings().worker_count() == 8
+    assert settings.Settings().engine_thread_count() == 1
+    assert settings.Settings(workers=2).engine_thread_count() == 4
+    assert settings.Settings(workers=3).engine_thread_count() == 2
+    assert settings.Settings(workers=20).engine_thread_count() == 1
+    assert settings.Settings(workers=2, engine_threads=3).engine_thread_count() == 3
