@@ -217,6 +217,7 @@ class Worker(ThreadWorker):
                 conn.sock.sendall(answer)
                 return True
             conn.parser.unreader.unread(job.data)
+            conn.data_ready = True
             return self.handle(conn)
         finally:
             self.admission.worked((time.monotonic() - began) / beside)

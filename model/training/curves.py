@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
-def draw(history: Path, picture: Path) -> None:
-    """Draw loss, validation accuracy and learning rate over the epochs of history.jsonl into a PNG."""
+def draw(histories: Sequence[Path], picture: Path) -> None:
+    """Draw loss, validation accuracy and learning rate over the epochs of each history.jsonl in turn into a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = [json.loads(line) for line in history.read_text().splitlines()]
+    rows: list[dict[str, Any]] = []
+    for history in histories:
+        own = [json.loads(line) for line in history.read_text().splitlines()]
+        rows += [row | {"epoch": row["epoch"] + offset} for offset in [len(rows)] for row in own]
     checked = [row for row in rows if "accuracy" in row]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     left.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], label="training loss (augmented)")

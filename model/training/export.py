@@ -73,7 +73,8 @@ def export(photos: Path, run: Path, store: Path, version: str, side: int) -> Non
     )
     report = card.measure(bundle, tensors, truth, validation, logits)
     (bundle.folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
-    curves.draw(run / "history.jsonl", bundle.folder / "training.png")
+    histories = [run / "teacher" / "history.jsonl", run / "history.jsonl"]
+    curves.draw([history for history in histories if history.is_file()], bundle.folder / "training.png")
     (bundle.folder / "MODEL_CARD.md").write_text(card.text(report, rows, bundle))
     print(json.dumps({key: value for key, value in report.items() if not isinstance(value, list)}, indent=1))
 

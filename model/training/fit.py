@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from . import network
 from .augment import random_view
 from .photos import Photos
-from .schedule import Plan, Stage
+from .schedule import CALM, Plan, Stage
 from .torch_layers import FusedBatchNormalization, FusedConv2D
 
+BLEND_VIEWS = 6144
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -39,6 +40,7 @@ def fit(train: Photos, val: Photos, plan: Plan, run: Path, teacher: keras.Model 
     model = _network(plan)
     if teacher is not None:
         network.copy_shared(teacher, model, dict(plan.instead))
+    start = model.get_weights()
     average = [weight.value.detach().clone() for weight in model.weights]
     optimizer = _optimizer(model, plan)
     first = _resume(run, model, average, optimizer)
@@ -50,11 +52,44 @@ def fit(train: Photos, val: Photos, plan: Plan, run: Path, teacher: keras.Model 
         if epoch % 2 == 1 or epoch + 1 == plan.epochs:
             with _borrowed(model, average):
                 row |= evaluate(model, val, max(stage.side, 96))
-            np.savez(run / "average.npz", **{f"w{index}": mean.cpu().numpy() for index, mean in enumerate(average)})
+                _keep(model, run)
         _save(run, model, average, optimizer, epoch + 1)
         with (run / "history.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(" ".join(f"{key}={value:.4g}" for key, value in row.items()), flush=True)
+    if plan.blend < 1:
+        with _borrowed(model, average):
+            blend(model, start, train, plan, seed)
+            found = evaluate(model, val, plan.stage(plan.epochs).side)
+            print("blended:", " ".join(f"{key}={value:.4g}" for key, value in found.items()), flush=True)
+            _keep(model, run)
+
+
+def blend(model: keras.Model, start: list[np.ndarray], train: Photos, plan: Plan, seed: int) -> None:
+    """Mix the model's weights with those it started as, and measure its batch statistics anew on calm views."""
+    share = plan.blend
+    model.set_weights([(1 - share) * old + share * new for old, new in zip(start, model.get_weights(), strict=True)])
+    rng, side = np.random.default_rng(seed), plan.stage(plan.epochs).side
+    norms = [layer for layer in model.layers if isinstance(layer, FusedBatchNormalization)]
+    batches = np.array_split(rng.permutation(len(train))[:BLEND_VIEWS], max(1, min(BLEND_VIEWS, len(train)) // 256))
+    sums = [(0.0, 0.0)] * len(norms)
+    kept = [norm.momentum for norm in norms]
+    for chosen in batches:
+        views = np.stack([random_view(train.images[index], side, CALM, rng) for index in chosen])
+        for norm in norms:
+            norm.momentum = 0.0  # each batch's own statistics, which are averaged here
+        with torch.no_grad():
+            model(torch.from_numpy(views).to(DEVICE).float() / 127.5 - 1, training=True)
+        found = [(norm.moving_mean.value.clone(), norm.moving_variance.value.clone()) for norm in norms]
+        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, found, strict=True)]
+    for norm, momentum, (mean, variance) in zip(norms, kept, sums, strict=True):
+        norm.momentum = momentum
+        norm.moving_mean.assign(mean / len(batches))
+        norm.moving_variance.assign(variance / len(batches))
+
+
+def _keep(model: keras.Model, run: Path) -> None:
+    np.savez(run / "average.npz", **{f"w{index}": values for index, values in enumerate(model.get_weights())})
 
 
 def trained(plan: Plan, run: Path) -> keras.Model:

@@ -64,6 +64,8 @@ class Plan:
     average: decay of the running average of the weights a step. taught: share of the target that is the teacher's
     answer to the very same view; the rest is the photo's label (Hinton et al. 2015, arXiv:1503.02531).
     instead: (block, the teacher's block that it starts as), where that is not the one of its own name.
+    blend: the trained weights' part in the result; the rest is what it started as, which errs on other photos
+    (Wortsman et al. 2022, arXiv:2109.01903).
     """
 
     blocks: tuple[int, ...]
@@ -75,6 +77,7 @@ class Plan:
     average: float = 0.998
     taught: float = 0.0
     instead: tuple[tuple[str, str], ...] = ()
+    blend: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -105,6 +108,8 @@ class Plan:
 
 _FULL = Strength()
 _LATE = Strength(min_area=0.5, aspect=1.4, colour=0.25, degrees=8, erase=0.1, soften=0.1)
+# As photos are posted, nearly.
+CALM = Strength(min_area=0.8, aspect=1.15, colour=0.1, degrees=3, erase=0.0, soften=0.05)
 
 # Trained from scratch; too slow to serve at the speed we ask for, so it teaches the network that ships.
 TEACHER = Plan(
@@ -136,6 +141,7 @@ SHIPPED = Plan(
     blocks=(1, 2, 2, 0),
     instead=(("stage3_block2", "stage3_block3"),),
     taught=0.7,
+    blend=0.75,
     smoothing=0.0,
     cycles=(
         Cycle(

@@ -45,7 +45,13 @@ def test_every_problem_is_named_at_once() -> None:
     wrong = {"KILN_PORT": "70000", "KILN_ENGINE": "abacus", "KILN_ACCESS_LOG": "maybe", "KILN_WROKERS": "3"}
     with pytest.raises(settings.SettingsError) as caught:
         settings.read(wrong)
-    for part in ("KILN_PORT='70000'", "1 to 65535", "litert, onnx, keras", "true or false", "KILN_WROKERS is not a setting"):
+    for part in (
+        "KILN_PORT='70000'",
+        "1 to 65535",
+        "litert, onnx, keras",
+        "true or false",
+        "KILN_WROKERS is not a setting",
+    ):
         assert part in str(caught.value)
 
 
