@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import settings
@@ -25,6 +26,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from . import routes
     from .admission import Admission
     from .express import Express
+    from .keys import guard
     from .telemetry import logs, metrics, request_id
 
     config = config or settings.read()
@@ -47,10 +49,12 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     app.extensions["kiln"] = {
         "settings": config,
         "store": store,
-        "express": Express(store, config),
+        "express": None if config.api_keys else Express(store, config),  # Flask looks at the keys
         "admission": Admission(config.deadline),
     }
     request_id.install(app)
     metrics.install(app, access_log=config.access_log)
+    if config.api_keys:
+        guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()))
     routes.install(app)
     return app

@@ -1,7 +1,7 @@
 """Every setting, declared once: name, default, meaning. The only reader of the environment.
 
 `KILN_<NAME>` overrides a default. All are checked at start and every problem is reported at once. A setting
-that is a secret would carry `secret=True` and show as *** in logs; there is none so far.
+that is a secret would carry `secret=True` and show as *** in logs; there is none: API keys are in a file, as hashes.
 """
 
 from __future__ import annotations
@@ -71,6 +71,16 @@ def _text(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    try:
+        readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
+    except ValueError:  # no path at all
+        readable = False
+    if not readable:
+        raise ValueError("a file that can be read, or empty")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(filter(None, (name.strip() for name in text.split(","))))
     if any("/" in name or name.startswith(".") for name in names):
@@ -108,6 +118,8 @@ class Settings:
     )
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
+    api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
+    trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
     access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
 
@@ -151,6 +163,12 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError("Wrong settings: " + "; ".join(problems))
     return Settings(**values)
+
+
+def api_keys_file() -> Path | None:
+    """The file that KILN_API_KEYS names; it need not exist yet."""
+    named = os.environ.get("KILN_API_KEYS")
+    return Path(named) if named else None
 
 
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.

@@ -253,6 +253,16 @@ def test_models_needs_no_more_than_serving_does(checkout):
     assert checkout.log == [*SERVE, "model.cli use pets 2 --label two words"]
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "module"),
+    [("keys", ["add", "two words"], "app.keys"), ("doctor", ["--json"], "deploy.doctor")],
+)
+def test_what_a_serving_machine_runs_needs_no_more_than_serving_does(checkout, command, arguments, module):
+    said = f"{module} {' '.join(arguments)}"
+    assert checkout.run(command, *arguments).stdout == f"{said}\n"
+    assert checkout.log == [*SERVE, said]
+
+
 def test_bench(checkout):
     checkout.run("bench", "--seconds", "3")
     assert checkout.log == [*FULL, "loadtest.bench --seconds 3"]
