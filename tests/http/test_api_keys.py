@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import openapi_spec_validator
 import pytest
 from flask.testing import FlaskClient
 
@@ -78,6 +79,15 @@ def test_who_watches_over_the_node_needs_none(guarded: FlaskClient) -> None:
 
 def test_the_express_way_is_closed(guarded: FlaskClient) -> None:
     assert guarded.application.extensions["kiln"]["express"] is None
+
+
+def test_the_document_says_where_a_key_is_needed(guarded: FlaskClient, client: FlaskClient, keys: Path) -> None:
+    document = guarded.get("/openapi.json", headers={"X-API-Key": file.add(keys, "phone")}).json
+    openapi_spec_validator.validate(document)
+    assert document["security"] == [{"bearer": []}, {"header": []}]
+    assert document["paths"]["/live"]["get"]["security"] == []
+    assert {"401", "429"} <= document["paths"]["/predict"]["post"]["responses"].keys()
+    assert "security" not in client.get("/openapi.json").json
 
 
 def test_an_empty_file_lets_nobody_in(guarded: FlaskClient) -> None:

@@ -279,6 +279,14 @@ def test_what_nginx_takes_for_another_path_is_another_one(proxied: Server, path:
         assert_error(read_answer(connection), 404, "not_found")
 
 
+def test_no_answer_is_sniffed_and_none_says_what_nginx_this_is(proxied: Server) -> None:
+    for path in ("/", "/live", "/static/demo.js", "/nowhere", "/.kiln-error"):  # of the application, and of nginx
+        answer = requests.get(proxied.url + path, timeout=10)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"  # once, not twice
+        assert answer.headers["Server"] == "nginx"
+        assert "Strict-Transport-Security" not in answer.headers  # there is no TLS
+
+
 def test_text_is_compressed(proxied: Server) -> None:
     for path in ("/", "/openapi.json", "/static/demo.js", "/static/demo.css"):
         with requests.get(proxied.url + path, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10) as answer:
