@@ -17,7 +17,7 @@ from app.settings import Settings
 from deploy.doctor import chain as chains
 from deploy.doctor import nginx, rights, unit
 from deploy.doctor.chain import Chain
-from deploy.doctor.checks import bodies, capacity, files, keys, memory, sockets, store, timeouts
+from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, sockets, store, timeouts
 from deploy.doctor.findings import Findings, Level
 from tests.servers import NGINX_CONF, short_folder
 
@@ -107,7 +107,9 @@ def test_memory_limits() -> None:
 # --- What is right --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", [timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check])
+@pytest.mark.parametrize(
+    "check", [exposure.check, timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check]
+)
 def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings]) -> None:
     assert problems(check(make(tmp_path))) == ""
 
@@ -145,6 +147,11 @@ def test_timeouts_out_of_order(tmp_path: Path, change: dict[str, object], said: 
 )
 def test_body_limits_that_differ(tmp_path: Path, change: dict[str, object], said: str) -> None:
     assert said in problems(bodies.check(make(tmp_path, **change)))
+
+
+def test_metrics_that_are_open(tmp_path: Path) -> None:
+    assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "            deny all;\n")))
+    assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "= /metrics", "= /other")))
 
 
 @pytest.fixture
