@@ -67,6 +67,14 @@ def test_the_unit_that_ships_fits(tmp_path: Path) -> None:
     assert any("TimeoutStopSec" in one["message"] for one in report["findings"])
 
 
+def test_what_the_unit_tells_gunicorn_counts(tmp_path: Path) -> None:
+    unit = tmp_path / "kiln.service"
+    unit.write_text("[Service]\nExecStart=/opt/kiln/.venv/bin/gunicorn --timeout 500 -b 127.0.0.1:9 api:app\n")
+    _, report = doctor("--nginx", NGINX_CONF, "--unit", unit)
+    assert "500 s" in problems(report)["timeouts"]
+    assert "gunicorn listens on 127.0.0.1:9" in problems(report)["sockets"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [

@@ -23,7 +23,7 @@ from tests.servers import NGINX_CONF, short_folder
 
 pytestmark = pytest.mark.unit
 
-CONF = {"timeout": 60, "graceful_timeout": 30, "keepalive": 75}
+CONF = {"timeout": 60, "graceful_timeout": 30, "keepalive": 75, "worker_connections": 1000, "backlog": 2048}
 UNIT = "[Service]\nTimeoutStopSec=45\nWatchdogSec=1min 30s\nLimitNOFILE=16384\nMemoryMax=85%\n"
 
 
@@ -36,8 +36,9 @@ def make(tmp_path: Path, old: str = "", new: str = "", service: str = UNIT, **se
     unit_file.write_text(service)
     config = Settings(**({"bind": "unix:/run/kiln/kiln.sock"} | settings))
     tree = nginx.read(conf)
-    way, upstream = chains._way(tree, config)
-    return Chain(config, CONF, tree, way, upstream, unit.read(unit_file))
+    gunicorn = {**CONF, "bind": [config.bind or f"{config.host}:{config.port}"]}
+    way, upstream = chains._way(tree, gunicorn["bind"][0])
+    return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file))
 
 
 def problems(found: Findings) -> str:
