@@ -154,7 +154,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.
-INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
+INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
 
 
 def _ours(name: str) -> bool:

@@ -57,6 +57,7 @@ def test_one_model_says_all_that_a_client_needs(many: FlaskClient) -> None:
         "scores": "as_is",
         "preprocessing": first["preprocessing"],
         "built": {"photos": "number 1"},
+        "candidates": [],
     }
     assert first["preprocessing"]["height"] == 16
     assert first["preprocessing"]["range"] == "-1..1"

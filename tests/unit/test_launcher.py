@@ -394,6 +394,18 @@ def test_other_engines_do_not(checkout):
     assert checkout.log == SERVE
 
 
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_a_bundle_that_only_keras_can_run_gets_tensorflow(checkout, tmp_path, how):
+    bundle = tmp_path / "bundles" / "text" / "1"
+    bundle.mkdir(parents=True)
+    (bundle / "bundle.json").write_text('{\n  "default_engine": "keras"\n}\n')
+    if how == "option":
+        checkout.run("run", "--store", "bundles", cwd=tmp_path)
+    else:
+        checkout.run("run", KILN_STORE=str(tmp_path / "bundles"))
+    assert checkout.log == FULL
+
+
 def test_a_failed_set_up_says_why_and_is_done_again(checkout):
     result = checkout.run("run", PIP="fail")
     assert (result.returncode, result.stdout) == (1, "")
