@@ -317,7 +317,10 @@ class Worker(ThreadWorker):
         return keep
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:
-        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not."""
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
+        those that `take` lets go first."""
+        if req.method == "GET":
+            return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
         if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
