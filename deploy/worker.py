@@ -84,6 +84,7 @@ class Worker(ThreadWorker):
         self.gathering = False
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
+        self.together = {}
         hooks = (self.cfg.pre_request, self.cfg.post_request)
         if self.log.access_log_enabled or self.cfg.statsd_host or any(hook.__module__ != _CONFIG for hook in hooks):
             self.express = None
@@ -101,9 +102,15 @@ class Worker(ThreadWorker):
         self.wsgi = closing
 
     notified = -math.inf
+    together: dict[TConn, float]  # requests that threads work on, and since when
 
     def notify(self) -> None:
-        """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds."""
+        """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds.
+
+        An engine that hangs in the main loop keeps it from getting here; one that hangs in a thread must, too.
+        """
+        if self.together and time.monotonic() > min(self.together.values()) + self.cfg.timeout:
+            return
         if (now := time.monotonic()) > self.notified + NOTIFY_SECONDS:
             super().notify()
             self.notified = now
@@ -184,6 +191,7 @@ class Worker(ThreadWorker):
                 self.refuse(job, "client_gone")
             elif self.gathering:
                 self.leave_poller(job.conn)
+                self.together[job.conn] = now
                 self.hand_over(job.conn, self.work_together, job)
             else:
                 self.work(job)
@@ -274,6 +282,7 @@ class Worker(ThreadWorker):
 
     def deliver(self, conn: TConn, keep: bool) -> bool:
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
+        conn.sock.setblocking(True)
         conn.sock.sendall(conn.unsent)
         if not keep:
             util.close_graceful(conn.sock)
@@ -332,6 +341,7 @@ class Worker(ThreadWorker):
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Back in the main loop: forget a connection that a thread has closed."""
         self.busy -= 1
+        self.together.pop(conn, None)
         if conn.sock.fileno() < 0:
             self.nr_conns -= 1
         else:
