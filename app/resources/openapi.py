@@ -180,9 +180,13 @@ def _ready_schema() -> dict[str, Any]:
 def _version_schema() -> dict[str, Any]:
     return {
         "type": "object",
-        "required": ["kiln", "python", "models"],
+        "required": ["kiln", "build", "python", "models"],
         "properties": {
             "kiln": {"type": "string"},
+            "build": {
+                "type": ["object", "null"],
+                "properties": {name: {"type": "string"} for name in ("release", "commit", "time")},
+            },
             "python": {"type": "string"},
             "models": {"type": "array", "items": {"type": "object"}},
         },

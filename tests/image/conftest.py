@@ -1,0 +1,159 @@
+"""A node, baked from this checkout and booted with its own systemd: what the image tests look at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.servers import ROOT, wait_for
+
+BAKE = ROOT / "deploy" / "image" / "bake.sh"
+BOOT_SECONDS = 120
+# Kept between runs: the stock system and the wheels, which take minutes to fetch.
+CACHE = Path(tempfile.gettempdir()) / f"kiln-bake-{os.getuid()}"
+
+
+def need_root_and(*programs: str) -> None:
+    """Skip where this machine cannot make or boot an image."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make and boot a machine image")
+    if missing := [program for program in programs if shutil.which(program) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def bake(*options: str) -> Path:
+    """Run bake.sh. Returns the folder of results; skips where no mirror of the distribution can be reached."""
+    CACHE.mkdir(mode=0o700, exist_ok=True)
+    command = [BAKE, *options, "--out", CACHE]
+    log = CACHE / "bake.log"
+    with log.open("w") as output:
+        # A session of its own, so that a test that is cut off takes all of it along.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            status = process.wait()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    said = log.read_text()
+    if status != 0 and "no mirror" in said:
+        pytest.skip(said.strip().splitlines()[-1])
+    assert status == 0, said[-3000:]
+    return CACHE
+
+
+@pytest.fixture(scope="session")
+def rootfs() -> Path:
+    """A root file system as `./kiln bake --target rootfs` makes it, never booted."""
+    need_root_and("mmdebstrap", "systemd-nspawn", "nsenter", "ip")
+    return bake("--target", "rootfs") / "rootfs"
+
+
+@dataclass
+class Node:
+    """A booted machine."""
+
+    address: str
+    leader: int  # process id of its systemd
+    console: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command in the machine."""
+        enter = ["nsenter", "--target", str(self.leader), "--all", "--", "env", "-i", "LC_ALL=C.UTF-8"]
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        done = subprocess.run([*enter, path, *command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done
+
+    def out(self, *command: str) -> str:
+        """What a command in the machine says."""
+        return self.run(*command).stdout.strip()
+
+    def property(self, unit: str, name: str) -> str:
+        """Of a unit of systemd."""
+        return self.out("systemctl", "show", "--value", "--property", name, unit)
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.url}/ready", timeout=2).status_code == 200
+        return False
+
+
+@contextlib.contextmanager
+def network(name: str) -> Iterator[str]:
+    """A network of the machine's own, and this machine as its only neighbour. Gives the machine's address."""
+    number = os.getpid() % 16384 * 4  # 198.18.0.0/15 is set aside for tests
+    ours, theirs = (f"198.18.{(number + i) // 256}.{(number + i) % 256}" for i in (1, 2))
+    outer, inner = f"k{os.getpid()}a", f"k{os.getpid()}b"
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    try:
+        ip("netns", "add", name)
+    except subprocess.CalledProcessError as refused:
+        pytest.skip(f"no network namespaces here: {refused.stderr.decode().strip()}")
+    try:
+        ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+        ip("address", "add", f"{ours}/30", "dev", outer)
+        ip("link", "set", outer, "up")
+        ip("-n", name, "address", "add", f"{theirs}/30", "dev", inner)
+        ip("-n", name, "link", "set", inner, "up")
+        ip("-n", name, "link", "set", "lo", "up")
+        yield theirs
+    finally:
+        ip("netns", "delete", name)  # the pair of links goes with it
+        subprocess.run(["ip", "link", "delete", outer], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def node(rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """The root file system, booted. What it writes goes to memory and is gone with it."""
+    name = f"kiln-test-{os.getpid()}"
+    console = tmp_path_factory.mktemp("node") / "console"
+    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"]
+    command += [f"--machine={name}", f"--directory={rootfs}", "--volatile=overlay", f"--bind-ro={ROOT}:/mnt"]
+    with network(name) as address, console.open("w") as output:
+        nspawn = subprocess.Popen(
+            [*command, f"--network-namespace-path=/run/netns/{name}"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        booted: list[psutil.Process] = []
+        try:
+
+            def leader() -> psutil.Process | None:
+                assert nspawn.poll() is None, console.read_text()[-3000:]
+                return next(iter(psutil.Process(nspawn.pid).children()), None)
+
+            booted = [wait_for(leader, "the machine's systemd", BOOT_SECONDS)]
+            machine = Node(address, booted[0].pid, console)
+            wait_for(machine.is_ready, "the node to be ready", BOOT_SECONDS)
+            wait_for(lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() != "starting",
+                     "the boot to end", BOOT_SECONDS)  # fmt: skip
+            yield machine
+        finally:
+            for process in booted:  # its end ends all that is in it
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                nspawn.wait(20)
+            if nspawn.poll() is None:
+                nspawn.kill()
+                nspawn.wait()
