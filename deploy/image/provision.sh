@@ -71,20 +71,18 @@ file() { # FROM TO MODE OWNER:GROUP ; sets $wrote
 
 tree() { # FROM TO : a folder of code, root's, replaced as a whole; sets $wrote
     wrote=''
-    local staged=$2.new old=$2.old
-    rm -rf "$staged" "$old"
-    mkdir -p "$staged"
+    local staged=$scratch/${2##*/}
+    mkdir "$staged"
     # Without what a serving machine has no use for: caches, training, and the bundles, which have their own place.
     tar -C "$1" --exclude=__pycache__ --exclude=./training --exclude=./store -cf - . |
         tar -C "$staged" --no-same-owner -xf -
     chmod -R u=rwX,go=rX "$staged"
-    if diff -rq --no-dereference --exclude=__pycache__ "$staged" "$2" >/dev/null 2>&1; then
-        rm -rf "$staged"
-        return
-    fi
-    [[ ! -d $2 ]] || mv "$2" "$old"
-    mv "$staged" "$2"
-    rm -rf "$old"
+    if diff -rq --no-dereference --exclude=__pycache__ "$staged" "$2" >/dev/null 2>&1; then return; fi
+    rm -rf "$2.new" "$2.old"
+    cp -R "$staged" "$2.new"
+    [[ ! -d $2 ]] || mv "$2" "$2.old"
+    mv "$2.new" "$2"
+    rm -rf "$2.old"
     wrote=yes
     changed "$2"
 }
@@ -114,6 +112,8 @@ if [[ ${#problems[@]} -gt 0 ]]; then
 fi
 
 mkdir -p "$notes"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 
 # --- Steps --------------------------------------------------------------------------------------------------------------
 

@@ -67,8 +67,8 @@ class Node:
     """A booted machine."""
 
     address: str
-    leader: int  # process id of its systemd
     console: Path
+    leader: int = 0  # process id of its systemd
 
     @property
     def url(self) -> str:
@@ -89,6 +89,10 @@ class Node:
     def property(self, unit: str, name: str) -> str:
         """Of a unit of systemd."""
         return self.out("systemctl", "show", "--value", "--property", name, unit)
+
+    def state(self) -> str:
+        """Of the whole machine: starting, running, degraded ..."""
+        return self.run("systemctl", "is-system-running", check=False).stdout.strip()
 
     def is_ready(self) -> bool:
         with contextlib.suppress(requests.RequestException):
@@ -135,25 +139,22 @@ def node(rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nod
             [*command, f"--network-namespace-path=/run/netns/{name}"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-        booted: list[psutil.Process] = []
         try:
 
-            def leader() -> psutil.Process | None:
+            def ready() -> bool:
                 assert nspawn.poll() is None, console.read_text()[-3000:]
-                return next(iter(psutil.Process(nspawn.pid).children()), None)
+                return machine.is_ready()
 
-            booted = [wait_for(leader, "the machine's systemd", BOOT_SECONDS)]
-            machine = Node(address, booted[0].pid, console)
-            wait_for(machine.is_ready, "the node to be ready", BOOT_SECONDS)
-            wait_for(lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() != "starting",
-                     "the boot to end", BOOT_SECONDS)  # fmt: skip
+            machine = Node(address, console)
+            wait_for(ready, "the node to be ready", BOOT_SECONDS)
+            [systemd] = psutil.Process(nspawn.pid).children()
+            machine.leader = systemd.pid
+            wait_for(lambda: machine.state() != "starting", "the boot to end", BOOT_SECONDS)
             yield machine
         finally:
-            for process in booted:  # its end ends all that is in it
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+            for process in psutil.Process(nspawn.pid).children():  # its end ends all that is in it
+                process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 nspawn.wait(20)
-            if nspawn.poll() is None:
-                nspawn.kill()
-                nspawn.wait()
+            nspawn.kill()
+            nspawn.wait()
