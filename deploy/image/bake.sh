@@ -125,10 +125,10 @@ pip_settings() { # FOLDER
     done
 }
 
-inside() { # ROOTFS COMMAND ... : in its own mounts and processes, with this machine's network
+inside() { # ROOTFS [OPTIONS] COMMAND ... : in its own mounts and processes, with this machine's network
     local rootfs=$1
     shift
-    systemd-nspawn --quiet --register=no --keep-unit --pipe --directory="$rootfs" --resolv-conf=copy-host \
+    systemd-nspawn --quiet --register=no --keep-unit --pipe --directory="$rootfs" --resolv-conf=off \
         --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$out/cache/pip:/run/pip-cache" \
         --setenv=PIP_CONFIG_FILE=/run/bake/pip.conf --setenv=PIP_CACHE_DIR=/run/pip-cache \
         --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 "$@"
@@ -145,6 +145,8 @@ rootfs() { # FOLDER PACKAGE ... : a stock system with Kiln, sealed
     tar -C "$made" --numeric-owner --xattrs -xf "$base"
     own_sources >"$made/etc/apt/sources.list"
     echo kiln >"$made/etc/hostname"
+    rm -f "$made/etc/resolv.conf" # a link, where systemd-resolved is in it
+    cp -L /etc/resolv.conf "$made/etc/resolv.conf"
     pip_settings "$work/pip"
     inside "$made" /run/kiln/deploy/image/provision.sh >&2
     inside "$made" /run/kiln/deploy/image/seal.sh >&2
