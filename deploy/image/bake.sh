@@ -12,7 +12,8 @@ usage: ./kiln bake --target rootfs|qcow2|packer [options]
   --target qcow2    a disk that boots by UEFI, for QEMU, libvirt, OpenStack, Proxmox, and to import into a cloud
   --target packer   Packer templates for AWS, Google Cloud and Azure, with the code that they install
   --suite NAME      release of Debian or Ubuntu to build on (default: bookworm)
-  --out FOLDER      where results and caches go (default: build/image)
+  --out FOLDER      where the results go (default: build/image)
+  --cache FOLDER    where stock systems, packages and wheels are kept for the next time (default: build/image/cache)
   --with PACKAGE    another package of the distribution in it, such as cloud-init or openssh-server; may be repeated
   --boot-test       qcow2: boot it in QEMU, without KVM, and post a photo to it
 END
@@ -20,11 +21,11 @@ END
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd -- "$here/../.." && pwd -P)
-target='' suite=bookworm out=$root/build/image boot_test='' extra=()
+target='' suite=bookworm out=$root/build/image cache=$root/build/image/cache boot_test='' extra=()
 # What a bare machine has besides what provision.sh installs.
 base_packages=(systemd-sysv dbus iproute2 procps)
 # What it takes to start by itself, on hardware that a hypervisor makes up.
-disk_packages=(linux-image-cloud-amd64 initramfs-tools grub-efi-amd64 systemd-resolved udev)
+disk_packages=(initramfs-tools grub-efi-amd64 systemd-resolved udev)
 disk_size=4G # as the machine sees it; grows to its disk at the first boot
 
 say() { printf 'bake: %s\n' "$*" >&2; }
@@ -38,6 +39,7 @@ while [[ $# -gt 0 ]]; do
         --target) target=${2-} && shift ;;
         --suite) suite=${2-} && shift ;;
         --out) out=${2-} && shift ;;
+        --cache) cache=${2-} && shift ;;
         --with) extra+=("${2-}") && shift ;;
         --boot-test) boot_test=yes ;;
         -h | --help) usage && exit ;;
@@ -56,19 +58,24 @@ require() { # PROGRAM:PACKAGE ... ; names all that is missing at once
 
 # --- The base: a stock system, kept between bakes -----------------------------------------------------------------------
 
+# Kernels that know such hardware and no other.
+case $suite in
+    noble) distribution=ubuntu disk_packages+=(linux-image-virtual) ;;
+    bookworm) distribution=debian disk_packages+=(linux-image-cloud-amd64) ;;
+    trixie) distribution=debian disk_packages+=(linux-image-cloud-amd64 systemd-repart) ;;
+    *) die "--suite is bookworm or trixie (Debian) or noble (Ubuntu)" ;;
+esac
+
 # The distribution's own mirrors: what the image uses once it runs, and what it is built from where the building
 # machine knows no other for this release.
 own_sources() {
-    case $suite in
-        noble | questing | resolute)
-            printf 'deb http://archive.ubuntu.com/ubuntu %s main universe\n' "$suite" "$suite-updates"
-            printf 'deb http://security.ubuntu.com/ubuntu %s-security main universe\n' "$suite"
-            ;;
-        *)
-            printf 'deb http://deb.debian.org/debian %s main\n' "$suite" "$suite-updates"
-            printf 'deb http://security.debian.org/debian-security %s-security main\n' "$suite"
-            ;;
-    esac
+    if [[ $distribution == ubuntu ]]; then
+        printf 'deb http://archive.ubuntu.com/ubuntu %s main universe\n' "$suite" "$suite-updates"
+        printf 'deb http://security.ubuntu.com/ubuntu %s-security main universe\n' "$suite"
+    else
+        printf 'deb http://deb.debian.org/debian %s main\n' "$suite" "$suite-updates"
+        printf 'deb http://deb.debian.org/debian-security %s-security main\n' "$suite"
+    fi
 }
 
 # The building machine's mirrors of the same release, where it has them: often a nearer one, or the only one in reach.
@@ -87,11 +94,11 @@ build_apt_options() {
 base() { # PACKAGE ... -> $base, a tar
     local packages=("${base_packages[@]}" "$@") options
     mapfile -t -O "${#packages[@]}" packages < <("$here/provision.sh" --packages)
-    base=$out/cache/base-$suite-$(sha256sum <<<"${packages[*]}" | cut -c 1-12).tar
+    base=$cache/base-$suite-$(sha256sum <<<"${packages[*]}" | cut -c 1-12).tar
     [[ -f $base ]] && return
     require mmdebstrap:mmdebstrap
     say "Making a stock $suite (kept in $base) ..."
-    mkdir -p "$out/cache/debs"
+    mkdir -p "$cache/debs"
     mapfile -t options < <(build_apt_options)
     # --skip and the sync hooks: packages are fetched once, whatever is made of them.
     build_sources | mmdebstrap --quiet --mode=root --variant=minbase --format=tar \
@@ -99,12 +106,12 @@ base() { # PACKAGE ... -> $base, a tar
         --aptopt='APT::Install-Recommends "false";' "${options[@]}" \
         --skip=download/empty --skip=essential/unlink \
         --setup-hook="mkdir -p \"\$1\"/var/cache/apt/archives" \
-        --setup-hook="sync-in '$out/cache/debs' /var/cache/apt/archives" \
-        --customize-hook="sync-out /var/cache/apt/archives '$out/cache/debs'" \
+        --setup-hook="sync-in '$cache/debs' /var/cache/apt/archives" \
+        --customize-hook="sync-out /var/cache/apt/archives '$cache/debs'" \
         --customize-hook="rm -f \"\$1\"/etc/apt/sources.list \"\$1\"/etc/apt/apt.conf.d/99mmdebstrap" \
         --customize-hook="rm -f \"\$1\"/etc/hostname" \
-        "$suite" "$base.new" -
-    mv "$base.new" "$base"
+        "$suite" "$work/base.tar" - || die "no mirror of $suite could be used (see above)"
+    mv "$work/base.tar" "$base"
 }
 
 # --- Kiln on top --------------------------------------------------------------------------------------------------------
@@ -129,7 +136,7 @@ inside() { # ROOTFS [OPTIONS] COMMAND ... : in its own mounts and processes, wit
     local rootfs=$1
     shift
     systemd-nspawn --quiet --register=no --keep-unit --pipe --directory="$rootfs" --resolv-conf=off \
-        --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$out/cache/pip:/run/pip-cache" \
+        --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$cache/pip:/run/pip-cache" \
         --setenv=PIP_CONFIG_FILE=/run/bake/pip.conf --setenv=PIP_CACHE_DIR=/run/pip-cache \
         --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 "$@"
 }
@@ -141,7 +148,7 @@ rootfs() { # FOLDER PACKAGE ... : a stock system with Kiln, sealed
     base "$@"
     say "Unpacking and provisioning ..."
     rm -rf "$made"
-    mkdir -p "$made" "$work/pip" "$out/cache/pip"
+    mkdir -p "$made" "$work/pip" "$cache/pip"
     tar -C "$made" --numeric-owner --xattrs -xf "$base"
     own_sources >"$made/etc/apt/sources.list"
     echo kiln >"$made/etc/hostname"
@@ -245,9 +252,10 @@ case $target in
 esac
 [[ -z $boot_test || $target == qcow2 ]] || die "--boot-test is for --target qcow2"
 commit=$(git -C "$root" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
-mkdir -p "$out/cache"
+mkdir -p "$out" "$cache"
 out=$(cd "$out" && pwd -P)
-work=$(mktemp -d)
+cache=$(cd "$cache" && pwd -P)
+work=$(mktemp -d "$out/.bake-XXXXXX") # beside the results: a disk does not fit into every /tmp
 trap 'rm -rf "$work"' EXIT
 
 case $target in

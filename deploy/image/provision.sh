@@ -228,10 +228,8 @@ if [[ -n $wrote ]] && booted; then systemctl restart systemd-journald; fi
 
 step "Kernel: queues and limits of a server"
 file "$source/deploy/systemd/sysctl.conf" /etc/sysctl.d/60-kiln.conf 0644 root:root
-if [[ -n $wrote ]] && booted; then
-    # A container may not set all of them; its host does.
-    sysctl --quiet --load /etc/sysctl.d/60-kiln.conf || say "not all kernel settings could be set here"
-fi
+# In a container this does nothing; its host sets them.
+if [[ -n $wrote ]] && booted; then systemctl restart systemd-sysctl; fi
 
 if booted; then
     step "Start, or take in what changed"

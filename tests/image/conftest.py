@@ -16,10 +16,11 @@ import psutil
 import pytest
 import requests
 
-from tests.servers import ROOT, wait_for
+from tests.servers import ROOT, clean_environment, wait_for
 
 BAKE = ROOT / "deploy" / "image" / "bake.sh"
 BOOT_SECONDS = 120
+PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 # Kept between runs: the stock system and the wheels, which take minutes to fetch.
 CACHE = Path(tempfile.gettempdir()) / f"kiln-bake-{os.getuid()}"
 
@@ -28,19 +29,23 @@ def need_root_and(*programs: str) -> None:
     """Skip where this machine cannot make or boot an image."""
     if os.geteuid() != 0:
         pytest.skip("only root can make and boot a machine image")
-    if missing := [program for program in programs if shutil.which(program) is None]:
+    if missing := [program for program in programs if shutil.which(program, path=PATH) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
+    allowed = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "none", "/mnt"])
+    if allowed.returncode != 0:
+        pytest.skip("no namespaces of one's own here")
 
 
-def bake(*options: str) -> Path:
-    """Run bake.sh. Returns the folder of results; skips where no mirror of the distribution can be reached."""
+def bake(out: Path, *options: str) -> str:
+    """Run bake.sh. Returns what it said; skips where no mirror of the distribution can be reached."""
     CACHE.mkdir(mode=0o700, exist_ok=True)
-    command = [BAKE, *options, "--out", CACHE]
-    log = CACHE / "bake.log"
+    command = [BAKE, *options, "--out", out, "--cache", CACHE]
+    environment = clean_environment() | {"PATH": PATH}
+    log = out / "bake.log"
     with log.open("w") as output:
         # A session of its own, so that a test that is cut off takes all of it along.
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
         try:
             status = process.wait()
@@ -49,17 +54,20 @@ def bake(*options: str) -> Path:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     said = log.read_text()
-    if status != 0 and "no mirror" in said:
+    if status != 0 and "bake: no mirror" in said:
         pytest.skip(said.strip().splitlines()[-1])
     assert status == 0, said[-3000:]
-    return CACHE
+    return said
 
 
 @pytest.fixture(scope="session")
-def rootfs() -> Path:
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A root file system as `./kiln bake --target rootfs` makes it, never booted."""
     need_root_and("mmdebstrap", "systemd-nspawn", "nsenter", "ip")
-    return bake("--target", "rootfs") / "rootfs"
+    folder = tmp_path_factory.mktemp("bake")
+    bake(folder, "--target", "rootfs")
+    yield folder / "rootfs"
+    shutil.rmtree(folder)
 
 
 @dataclass

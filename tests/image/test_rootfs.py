@@ -193,14 +193,16 @@ def test_a_second_run_changes_nothing(node: Node) -> None:
     assert node.property("kiln.service", "MainPID") == main
 
 
-def test_a_later_run_puts_right_what_differs_and_keeps_what_is_the_owners(node: Node) -> None:
+def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_owners(node: Node, photo: bytes) -> None:
     node.run("sh", "-c", "echo '# mine' >>/etc/kiln/kiln.env && mkdir /srv/kiln/store/mine")
     node.run(
         "sh",
         "-c",
         "echo broken >/opt/kiln/app/routes.py && chmod 666 /etc/kiln/kiln.env && rm /etc/sysctl.d/60-kiln.conf",
     )
-    said = node.out(PROVISION)
+    with load(node, photo) as outcomes:
+        said = node.out(PROVISION)
+    assert set(outcomes) == {200}, [outcome for outcome in outcomes if outcome != 200]
     for path in (
         "/opt/kiln/app",
         "/opt/kiln/BUILD",

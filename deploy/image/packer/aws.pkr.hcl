@@ -26,9 +26,8 @@ source "amazon-ebs" "kiln" {
     }
   }
 
-  # No key of the builder stays, and machines of this image answer for their metadata with a token only.
-  ssh_clear_authorized_keys = true
-  imds_support              = "v2.0"
+  # Machines of this image answer for their metadata with a token only.
+  imds_support = "v2.0"
 
   launch_block_device_mappings {
     device_name           = "/dev/xvda"
