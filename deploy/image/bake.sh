@@ -94,7 +94,7 @@ build_apt_options() {
 base() { # PACKAGE ... -> $base, a tar
     local packages=("${base_packages[@]}" "$@") options
     mapfile -t -O "${#packages[@]}" packages < <("$here/provision.sh" --packages)
-    base=$cache/base-$suite-$(sha256sum <<<"${packages[*]}" | cut -c 1-12).tar
+    base=$cache/base-$suite-$(printf '%s\n' "${packages[@]}" | sort | sha256sum | cut -c 1-12).tar
     [[ -f $base ]] && return
     require mmdebstrap:mmdebstrap
     say "Making a stock $suite (kept in $base) ..."

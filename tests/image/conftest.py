@@ -135,6 +135,34 @@ def network(name: str) -> Iterator[str]:
         subprocess.run(["ip", "link", "delete", outer], capture_output=True)
 
 
+@contextlib.contextmanager
+def control_group(name: str) -> Iterator[list[Path]]:
+    """A control group of the machine's own, in each hierarchy that systemd may use: two machines must not share one.
+
+    What is left in it at the end is killed.
+    """
+    hierarchies = [Path("/sys/fs/cgroup", kind) for kind in (".", "systemd", "unified")]
+    groups = [folder / name for folder in hierarchies if (folder / "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir()
+    try:
+        yield groups
+    finally:
+        for group in groups:
+            wait_for(lambda group=group: _emptied(group), "the machine's processes to end", 60)
+
+
+def _emptied(group: Path) -> bool:
+    """Kill what is in a control group and those below, and remove them; False where something is still ending."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            for pid in Path(folder, "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            Path(folder).rmdir()
+    return not group.exists()
+
+
 @pytest.fixture(scope="session")
 def node(rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """The root file system, booted. What it writes goes to memory and is gone with it."""
@@ -142,27 +170,27 @@ def node(rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nod
     console = tmp_path_factory.mktemp("node") / "console"
     command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"]
     command += [f"--machine={name}", f"--directory={rootfs}", "--volatile=overlay", f"--bind-ro={ROOT}:/mnt"]
-    with network(name) as address, console.open("w") as output:
+    with network(name) as address, control_group(name) as groups, console.open("w") as output:
+        join = " && ".join(f"echo $$ >{group}/cgroup.procs" for group in groups)
         nspawn = subprocess.Popen(
-            [*command, f"--network-namespace-path=/run/netns/{name}"],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            ["sh", "-c", f'{join} && exec "$@"', "sh", *command, f"--network-namespace-path=/run/netns/{name}"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        machine = Node(address, console)
         try:
 
             def ready() -> bool:
                 assert nspawn.poll() is None, console.read_text()[-3000:]
                 return machine.is_ready()
 
-            machine = Node(address, console)
             wait_for(ready, "the node to be ready", BOOT_SECONDS)
             [systemd] = psutil.Process(nspawn.pid).children()
             machine.leader = systemd.pid
             wait_for(lambda: machine.state() != "starting", "the boot to end", BOOT_SECONDS)
             yield machine
         finally:
-            for process in psutil.Process(nspawn.pid).children():  # its end ends all that is in it
-                process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                nspawn.wait(20)
-            nspawn.kill()
+            nspawn.kill()  # what is in the machine ends with its control group
             nspawn.wait()

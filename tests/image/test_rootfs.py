@@ -348,3 +348,33 @@ def test_a_killed_master_comes_back_and_its_socket_never_goes(node: Node, photo:
         assert requests.post(f"{node.url}/predict", data=photo, timeout=60).status_code == 200
     assert node.property("kiln.service", "MainPID") != main
     assert node.property("kiln.socket", "ActiveState") == "active"
+
+
+def test_a_service_that_cannot_start_gives_up_says_why_and_begins_again(node: Node, photo: bytes) -> None:
+    def given_up() -> bool:
+        return node.property("kiln.service", "ActiveState") == "failed"
+
+    set_in_env(node, "KILN_THREADS=none")
+    try:
+        assert node.run("systemctl", "restart", "kiln.service", check=False).returncode != 0
+        wait_for(given_up, "systemd to give up", 90)
+        # The first request asks systemd once more, which closes the socket; then there is nothing to wait for.
+        for _ in itertools.repeat(None, 2):
+            assert_error(requests.post(f"{node.url}/predict", data=photo, timeout=30), 502, "unavailable")
+        journal = node.out("journalctl", "--boot", "--output=cat", "--unit=kiln.service", "--lines=50")
+        assert "KILN_THREADS='none' must be an integer" in journal
+    finally:
+        node.run("sed", "-i", "/# test$/,$d", "/etc/kiln/kiln.env")
+        node.run("systemctl", "reset-failed", "kiln.service", "kiln.socket")
+        node.run("systemctl", "start", "kiln.socket", "kiln.service")
+    assert requests.post(f"{node.url}/predict", data=photo, timeout=30).status_code == 200
+
+
+def test_logs_are_rotated_and_written_on(node: Node) -> None:
+    """nginx reopens its logs within its fences."""
+    log = "/var/log/nginx/access.log"
+    assert node.is_ready()
+    node.run("logrotate", "--force", "/etc/logrotate.d/nginx")
+    assert "GET /ready" in node.out("cat", f"{log}.1")
+    assert node.is_ready()
+    wait_for(lambda: "GET /ready" in node.out("cat", log), "a line in the new log")
