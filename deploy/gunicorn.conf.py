@@ -17,8 +17,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Read first: wrong settings must leave nothing behind.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app import settings as _settings
+from deploy import notify as _notify
+from deploy import reload as _reload
 
+_reload.take_over(os.environ)
 _config = _settings.read()
+_notify.hide_from_gunicorn()
 
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
 # the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
@@ -62,6 +66,11 @@ def on_starting(server):
     """Freeze what the master holds, so that the collector in a worker does not touch (and so copy) shared pages."""
     gc.collect()
     gc.freeze()
+
+
+def when_ready(server):
+    """Under systemd: tell it when the service answers. gunicorn calls this before there is a worker."""
+    _notify.start(server.LISTENERS)
 
 
 def pre_fork(server, worker):
