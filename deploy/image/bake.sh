@@ -252,6 +252,7 @@ case $target in
 esac
 [[ -z $boot_test || $target == qcow2 ]] || die "--boot-test is for --target qcow2"
 commit=$(git -C "$root" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
+case $out in /*) ;; *) out=${KILN_CWD:-$PWD}/$out ;; esac # the launcher starts this in the project's folder
 mkdir -p "$out" "$cache"
 out=$(cd "$out" && pwd -P)
 cache=$(cd "$cache" && pwd -P)
