@@ -41,12 +41,13 @@ class Admission:
 
         started: the X-Request-Start that a proxy sets, "t=" and seconds since the epoch. patience: the client's
         X-Deadline-Ms, milliseconds from then. What is missing or makes no sense counts for nothing; a client can
-        shorten its deadline, not lengthen it.
+        shorten its deadline, not lengthen it. Without one of its own, the time before now does not count: requests that
+        waited while the service was restarted are answered, not refused.
         """
-        seconds = self._deadline
+        expiry = now + self._deadline
         if patience.isascii() and patience.isdecimal() and len(patience) < 10:
-            seconds = min(seconds, int(patience) / 1000)
-        return now + seconds - _since(started)
+            expiry = min(expiry, now - _since(started) + int(patience) / 1000)
+        return expiry
 
     def admits(self, waiting: int, left: float) -> bool:
         """May a request that has `left` seconds wait behind `waiting` others?"""
