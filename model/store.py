@@ -7,6 +7,7 @@ wanted; nobody has to tell it. See serving.py for what can be declared beside th
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -136,6 +137,7 @@ class Store:
 
     def _follow(self, seconds: float) -> None:
         loader: threading.Thread | None = None
+        pause = seconds * random.random()  # noqa: S311  workers must not all load at the same time
         while not self._closed.is_set():
             try:
                 if self._look() and (loader is None or not loader.is_alive()):
@@ -143,7 +145,8 @@ class Store:
                     loader.start()
             except Exception:  # whatever the disk does, the watch goes on
                 logger.exception("the store could not be read")
-            self._closed.wait(seconds)
+            self._closed.wait(pause)
+            pause = seconds
 
     def _look(self) -> bool:
         """Compare with the disk. Is there something to load?"""
