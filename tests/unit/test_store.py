@@ -99,7 +99,7 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_raises_leaves_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(name: str, file: Path) -> None:
+    def broken(name: str, file: Path, threads: int) -> None:
         raise RuntimeError("native trouble")
 
     monkeypatch.setattr("model.engines.load", broken)
@@ -284,10 +284,10 @@ def test_a_version_that_vanishes_while_it_loads(tmp_path: Path, monkeypatch: pyt
 
     load = engines.load
 
-    def vanishing(name: str, file: Path) -> engines.Engine:
+    def vanishing(name: str, file: Path, threads: int) -> engines.Engine:
         if file.parent == folder:
             (folder / victim).unlink() if victim else shutil.rmtree(folder)
-        return load(name, file)
+        return load(name, file, threads)
 
     monkeypatch.setattr("model.engines.load", vanishing)
     store.load()
