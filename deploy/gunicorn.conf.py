@@ -36,6 +36,7 @@ import flask_restful  # noqa: F401
 import orjson  # noqa: F401
 from prometheus_client import multiprocess
 
+from deploy import drain as _drain
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
 
 # Our own code is forgotten again: workers import it themselves, so that HUP takes new code.
@@ -62,6 +63,16 @@ def on_starting(server):
     """Freeze what the master holds, so that the collector in a worker does not touch (and so copy) shared pages."""
     gc.collect()
     gc.freeze()
+
+
+def when_ready(server):
+    """Leave in a way that a load balancer can follow."""
+    _drain.install(server, _settings.leaving_mark(), _config.drain)
+
+
+def on_reload(server):
+    """The delay may be another one."""
+    when_ready(server)
 
 
 def pre_fork(server, worker):
