@@ -162,6 +162,17 @@ class Worker(ThreadWorker):
             super().accept(listener)
             if self.nr_conns == before:
                 return
+            if self.nr_conns >= self.worker_connections:
+                self.make_room()
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest: thousands of them must not keep others out."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if idle:
+                idle[0].timeout = -math.inf
+                break
+        self.murder_pending()
+        self.murder_keepalived()
 
     def take(self, conn: TConn, data: bytes) -> None:
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""

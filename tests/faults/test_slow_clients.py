@@ -21,7 +21,7 @@ SECONDS = 12  # of attack
 ATTACKS = {
     "heads that trickle (slowloris)": ["-H", "-i", "1", "-x", "24"],
     "bodies that trickle (R.U.D.Y.)": ["-B", "-t", "POST", "-i", "1", "-s", "8192", "-x", "10"],
-    "answers read slowly": ["-X", "-w", "8", "-y", "16", "-n", "1", "-z", "8", "-k", "50"],
+    "answers read slowly": ["-X", "-w", "8", "-y", "16", "-n", "1", "-z", "8", "-k", "10"],
 }
 
 Figure = Callable[[str, object], None]
