@@ -107,6 +107,7 @@ class Settings:
         1.0, _seconds(0.01, 300), "seconds in which work on a request must begin, or it gets 503"
     )
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
+    drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
     access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
@@ -151,6 +152,12 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError("Wrong settings: " + "; ".join(problems))
     return Settings(**values)
+
+
+def leaving_mark(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The file that says this node is about to stop (deploy/drain.py); None where no gunicorn of ours is in charge."""
+    folder = (os.environ if environment is None else environment).get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder, "leaving") if folder else None
 
 
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.

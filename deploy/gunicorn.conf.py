@@ -40,6 +40,7 @@ import flask_restful  # noqa: F401
 import orjson  # noqa: F401
 from prometheus_client import multiprocess
 
+from deploy import drain as _drain
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
 
 # Our own code is forgotten again: workers import it themselves, so that HUP takes new code.
@@ -69,8 +70,15 @@ def on_starting(server):
 
 
 def when_ready(server):
-    """Under systemd: tell it when the service answers. gunicorn calls this before there is a worker."""
+    """Under systemd: tell it when the service answers; gunicorn calls this before there is a worker. Then be ready to
+    leave in a way that a load balancer can follow."""
     _notify.start(server.LISTENERS)
+    on_reload(server)
+
+
+def on_reload(server):
+    """The delay before a stop may be another one."""
+    _drain.install(server, _settings.leaving_mark(), _config.drain)
 
 
 def pre_fork(server, worker):
@@ -82,6 +90,14 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """Tell the worker its slot, before it imports the app."""
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
+
+
+def post_worker_init(worker):
+    """Take the memory of the files of metrics now: where none is left, whoever writes to them later is killed."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"*_{worker.slot}.db"):
+            with file.open("r+b") as kept:
+                os.posix_fallocate(kept.fileno(), 0, file.stat().st_size)
 
 
 def child_exit(server, worker):

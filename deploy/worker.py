@@ -15,7 +15,9 @@ The master imports this file, so it imports neither the app nor an engine.
 
 from __future__ import annotations
 
+import faulthandler
 import math
+import os
 import socket
 import threading
 import time
@@ -29,9 +31,10 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import OneSend, is_gone, is_whole, parser_of, read_now, send_now
+from .clients import OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
 
 FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
+LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
 ACCEPTS = 64  # connections taken at a look of a busy worker
@@ -82,9 +85,9 @@ class Worker(ThreadWorker):
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
         self.gathering = False
+        self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
-        self.together = {}
         hooks = (self.cfg.pre_request, self.cfg.post_request)
         if self.log.access_log_enabled or self.cfg.statsd_host or any(hook.__module__ != _CONFIG for hook in hooks):
             self.express = None
@@ -101,19 +104,32 @@ class Worker(ThreadWorker):
 
         self.wsgi = closing
 
+    # --- Life and death ---------------------------------------------------------------------------------------------
+
+    def init_signals(self) -> None:
+        """Write every thread's stack to the log when a worker crashes, or hangs and the master aborts it.
+
+        gunicorn's own way runs in Python, which a worker that hangs in native code never gets back to.
+        """
+        super().init_signals()
+        faulthandler.enable()
+
     notified = -math.inf
-    together: dict[TConn, float]  # requests that threads work on, and since when
 
     def notify(self) -> None:
         """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds.
 
-        An engine that hangs in the main loop keeps it from getting here; one that hangs in a thread must, too.
+        A thread that hangs in its engine counts as this loop does: the master gets to know since when.
         """
-        if self.together and time.monotonic() > min(self.together.values()) + self.cfg.timeout:
-            return
         if (now := time.monotonic()) > self.notified + NOTIFY_SECONDS:
-            super().notify()
+            since = min([now, *list(self.working.values())])
+            os.utime(self.tmp.fileno(), (since, since))  # as gunicorn does, on the clock that the master reads
             self.notified = now
+
+    def is_parent_alive(self) -> bool:
+        """Without a master a worker stops, and says so to its clients as it does whenever it stops."""
+        self.alive = self.alive and super().is_parent_alive()
+        return self.alive
 
     # --- The queue ----------------------------------------------------------------------------------------------
 
@@ -146,6 +162,17 @@ class Worker(ThreadWorker):
             super().accept(listener)
             if self.nr_conns == before:
                 return
+            if self.nr_conns >= self.worker_connections:
+                self.make_room()
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest: thousands of them must not keep others out."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if idle:
+                idle[0].timeout = -math.inf
+                break
+        self.murder_pending()
+        self.murder_keepalived()
 
     def take(self, conn: TConn, data: bytes) -> None:
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
@@ -191,7 +218,6 @@ class Worker(ThreadWorker):
                 self.refuse(job, "client_gone")
             elif self.gathering:
                 self.leave_poller(job.conn)
-                self.together[job.conn] = now
                 self.hand_over(job.conn, self.work_together, job)
             else:
                 self.work(job)
@@ -217,17 +243,20 @@ class Worker(ThreadWorker):
     def work_together(self, job: Job) -> Any:
         """As `work`, in a thread: the engine answers several requests at once (model/batching.py)."""
         began, beside = time.monotonic(), max(1, self.busy)
+        conn = job.conn
+        self.working[conn] = began
         try:
-            conn = job.conn
             parser_of(conn)
             if answer := self.plain_answer(job):
+                self.working.pop(conn)
                 conn.sock.setblocking(True)
-                conn.sock.sendall(answer)
+                send_all(conn.sock, answer)
                 return True
             conn.parser.unreader.unread(job.data)
             conn.data_ready = True
             return self.handle(conn)
         finally:
+            self.working.pop(conn, None)
             self.admission.worked((time.monotonic() - began) / beside)
 
     def plain_answer(self, job: Job) -> bytes | None:
@@ -282,8 +311,7 @@ class Worker(ThreadWorker):
 
     def deliver(self, conn: TConn, keep: bool) -> bool:
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
-        conn.sock.setblocking(True)
-        conn.sock.sendall(conn.unsent)
+        send_all(conn.sock, conn.unsent)
         if not keep:
             util.close_graceful(conn.sock)
         return keep
@@ -295,7 +323,8 @@ class Worker(ThreadWorker):
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
         # gunicorn would hold the thread for 5 s with each silent connection; browsers open some in advance.
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(FIRST_BYTE_SECONDS):
+        patience = FIRST_BYTE_SECONDS if self.alive else LAST_BYTE_SECONDS
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(patience):
             return _DEFER
         keep = self.answer(conn)
         if not keep:
@@ -320,6 +349,7 @@ class Worker(ThreadWorker):
         client, conn.sock = conn.sock, OneSend(conn.sock)
         try:
             keep = super().handle_request(req, conn)
+            self.working.pop(conn, None)
             conn.unsent = conn.sock.flush(wait=threading.get_ident() != self.main_loop)
         finally:
             conn.sock = client
@@ -341,14 +371,24 @@ class Worker(ThreadWorker):
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Back in the main loop: forget a connection that a thread has closed."""
         self.busy -= 1
-        self.together.pop(conn, None)
         if conn.sock.fileno() < 0:
             self.nr_conns -= 1
         else:
             super().finish_request(conn, fs)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A stopping worker waits for no connection on which nothing was ever sent, either."""
+        """A stopping worker waits for no connection on which nothing was ever sent, either.
+
+        It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
+        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
+        """
+        for listener in self.sockets:
+            listener.setblocking(False)
+            before = -1
+            while before < self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                super().accept(listener)
+            listener.close()
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
