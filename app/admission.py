@@ -18,7 +18,7 @@ _SHARE = 0.8
 _WEIGHT = 0.05  # of the newest piece of work in the mean
 _START = re.compile(r"t=[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
-_REFUSALS = {
+REFUSALS = {
     "overloaded": "More requests wait than can be answered in time. Try again in a moment. If that does not help, the "
     "model is slow and its operator can give requests more time: KILN_DEADLINE.",
     "deadline_exceeded": "The request waited until its deadline; nothing was computed. Try again or give it more time.",
@@ -68,7 +68,7 @@ class Admission:
         """
         identity = request_id.chosen(offered_id)
         self._recorder.unread(code, 499 if code == "client_gone" else 503, identity, method, path, queued)
-        return _REFUSALS[code], identity
+        return REFUSALS[code], identity
 
 
 def _since(started: str) -> float:

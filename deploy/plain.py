@@ -21,7 +21,7 @@ _FIELDS = re.compile(
 )
 _LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query
 _HARMLESS = frozenset(
-    [
+    {
         "host",
         "connection",
         "content-length",
@@ -30,7 +30,7 @@ _HARMLESS = frozenset(
         "x-request-start",
         "x-deadline-ms",
         "traceparent",
-    ]
+    }
 )
 
 
