@@ -104,10 +104,10 @@ class Batcher:
         return batch
 
     def _answer(self, batch: list[_Call]) -> None:
-        self._on_batch(sum(call.rows for call in batch))
         joined = batch[0].inputs if len(batch) == 1 else [np.concatenate(arrays) for arrays in _columns(batch)]
         try:
             outputs = self._engine(*joined)
+            self._on_batch(len(joined[0]))
         except Exception as fault:
             if len(batch) == 1:
                 batch[0].fault = fault

@@ -96,3 +96,10 @@ def test_the_environment_is_read_in_one_place() -> None:
         relative = str(path.relative_to(ROOT))
         if relative not in allowed and not relative.startswith(("model/build/", "model/training/")):
             assert "os.environ" not in path.read_text(), relative
+
+
+@pytest.mark.parametrize("path", modules("app") + modules("model"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_traces_are_an_extra(path: Path) -> None:
+    if path.name != "tracing.py":
+        for name, line in imported(path):
+            assert name.partition(".")[0] != "opentelemetry", f"{path}:{line} imports {name}"
