@@ -38,8 +38,10 @@ if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
 # half the memory. Never an engine: TensorFlow loaded before a fork hangs.
 import flask_restful  # noqa: F401
 import orjson  # noqa: F401
+from gunicorn.glogging import Logger as _Logger
 from prometheus_client import multiprocess
 
+from app.telemetry.logs import JsonFormatter as _JsonFormatter
 from deploy import drain as _drain
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
 
@@ -60,6 +62,15 @@ keepalive = 75  # longer than nginx keeps its upstream connections (60 s), so th
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  heartbeats must not wait for a disk
 control_socket_disable = True
 loglevel = _config.log_level
+
+
+class logger_class(_Logger):
+    """gunicorn's log in the app's form, JSON; its access log, where an option asks for one, stays as that says."""
+
+    def _set_handler(self, log, output, fmt, stream=None):
+        super()._set_handler(log, output, _JsonFormatter() if log is self.error_log else fmt, stream)
+
+
 proc_name = "kiln"
 
 

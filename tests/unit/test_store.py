@@ -262,6 +262,16 @@ def test_a_removed_version_is_unloaded_and_the_one_before_takes_over(tmp_path: P
     assert told.index(("1", "AVAILABLE")) < told.index(("2", "UNLOADING")) < told.index(("2", "END"))
 
 
+def test_each_try_to_load_is_told(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    broken = stores.add(tmp_path, "2")
+    file = broken / "golden.npz"
+    file.write_bytes(bytes(file.stat().st_size))
+    told: list[tuple[str, str, str]] = []
+    opened(tmp_path, on_load=lambda name, version, seconds, outcome: told.append((name, version, outcome)))
+    assert told == [("catdog", "2", "failed"), ("catdog", "1", "available")]
+
+
 def test_the_last_version_may_be_removed_and_another_put_there(tmp_path: Path) -> None:
     folder = stores.add(tmp_path, "1")
     store = opened(tmp_path)
