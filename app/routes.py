@@ -11,6 +11,7 @@ from .resources.metrics import Metrics
 from .resources.models import Models, OneModel
 from .resources.openapi import OpenApi
 from .resources.predict import Predict
+from .settings import leaving_mark
 
 
 def install(app: Flask) -> None:
@@ -23,7 +24,7 @@ def install(app: Flask) -> None:
     api.add_resource(Models, "/models", resource_class_args=(store,))
     api.add_resource(OneModel, "/models/<name>", resource_class_args=(store,))
     api.add_resource(Live, "/live")
-    api.add_resource(Ready, "/ready", resource_class_args=(store,))
+    api.add_resource(Ready, "/ready", resource_class_args=(store, leaving_mark()))
     api.add_resource(Version, "/version", resource_class_args=(store,))
     api.add_resource(Metrics, "/metrics")
     api.add_resource(OpenApi, "/openapi.json", resource_class_args=(store, settings))

@@ -117,6 +117,7 @@ class Settings:
         1.0, _seconds(0.01, 300), "seconds in which work on a request must begin, or it gets 503"
     )
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
+    drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
@@ -165,6 +166,20 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)
 
 
+def leaving_mark(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The file that says this node is about to stop (deploy/drain.py); None where no gunicorn of ours is in charge."""
+    folder = (os.environ if environment is None else environment).get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder, "leaving") if folder else None
+
+
+def traced(environment: Mapping[str, str] | None = None) -> bool:
+    """Do OpenTelemetry's standard variables ask for traces? What else they say, its own library reads."""
+    environment = os.environ if environment is None else environment
+    named = any(environment.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))
+    switched_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return named and not switched_off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+
+
 def api_keys_file() -> Path | None:
     """The file that KILN_API_KEYS names; it need not exist yet."""
     named = os.environ.get("KILN_API_KEYS")
@@ -172,7 +187,7 @@ def api_keys_file() -> Path | None:
 
 
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.
-INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
+INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
 
 
 def _ours(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import re
@@ -16,6 +17,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn
 
 ANSWER_SECONDS = 15  # in which the client takes nothing of the answer
+ANSWER_RATE = 16 * 1024  # bytes a second that it must take on average, beyond these seconds
 TICK_SECONDS = 0.25  # how exactly deadlines are kept
 HEAD_BYTES = 8192
 READ_BYTES = 65536  # in one piece; most photos need no second one
@@ -56,10 +58,12 @@ class OneSend:
     """A client's socket that sends the head and the body of an answer in one piece.
 
     gunicorn sends them in two, and each wakes the other side: together they cost as much as parsing the request.
+    queued: seconds that the request waited for its turn; None where it did not. The app finds it here.
     """
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, queued: float | None = None) -> None:
         self.client = client
+        self.queued = queued
         self.held = b""
 
     def __getattr__(self, name: str) -> Any:
@@ -79,7 +83,7 @@ class OneSend:
     def flush(self, *, wait: bool) -> bytes:
         """Send what is held; the rest that the client does not take at once comes back, unless it is waited for."""
         if wait:
-            self.client.sendall(self.held)
+            send_all(self.client, self.held)
             return b""
         try:
             return self.held[self.client.send(self.held, socket.MSG_DONTWAIT) :]
@@ -132,6 +136,19 @@ def send_now(client: socket.socket, conn: TConn, answer: bytes) -> bool:
     except OSError:  # the client is gone, which reading will show again
         conn.unsent = b""
     return not conn.unsent
+
+
+def send_all(client: socket.socket, answer: bytes) -> None:
+    """Send it and wait, but not for a client that takes a little now and then. Raises BrokenPipeError for that one."""
+    deadline = time.monotonic() + ANSWER_SECONDS + len(answer) / ANSWER_RATE
+    rest = memoryview(answer)
+    while rest:
+        try:
+            rest = rest[client.send(rest) :]
+        except BlockingIOError:  # it took nothing for ANSWER_SECONDS
+            deadline = 0.0
+        if rest and time.monotonic() > deadline:
+            raise BrokenPipeError(errno.EPIPE, "the client is too slow to take its answer")
 
 
 def parser_of(conn: TConn) -> RequestParser:

@@ -15,7 +15,9 @@ The master imports this file, so it imports neither the app nor an engine.
 
 from __future__ import annotations
 
+import faulthandler
 import math
+import os
 import socket
 import threading
 import time
@@ -29,9 +31,10 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import OneSend, is_gone, is_whole, parser_of, read_now, send_now
+from .clients import OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
 
 FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
+LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
 ACCEPTS = 64  # connections taken at a look of a busy worker
@@ -81,7 +84,9 @@ class Worker(ThreadWorker):
         parts = app.extensions["kiln"]
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
+        self.recorder = parts["recorder"]
         self.gathering = False
+        self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
         hooks = (self.cfg.pre_request, self.cfg.post_request)
@@ -90,6 +95,7 @@ class Worker(ThreadWorker):
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
             environ["kiln.body_deadline"] = True
+            environ["kiln.queued"] = environ["gunicorn.socket"].queued
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
                 if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
@@ -100,13 +106,32 @@ class Worker(ThreadWorker):
 
         self.wsgi = closing
 
+    # --- Life and death ---------------------------------------------------------------------------------------------
+
+    def init_signals(self) -> None:
+        """Write every thread's stack to the log when a worker crashes, or hangs and the master aborts it.
+
+        gunicorn's own way runs in Python, which a worker that hangs in native code never gets back to.
+        """
+        super().init_signals()
+        faulthandler.enable()
+
     notified = -math.inf
 
     def notify(self) -> None:
-        """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds."""
+        """Tell the master that we live; seldom, because each time costs system calls and the timeout is seconds.
+
+        A thread that hangs in its engine counts as this loop does: the master gets to know since when.
+        """
         if (now := time.monotonic()) > self.notified + NOTIFY_SECONDS:
-            super().notify()
+            since = min([now, *list(self.working.values())])
+            os.utime(self.tmp.fileno(), (since, since))  # as gunicorn does, on the clock that the master reads
             self.notified = now
+
+    def is_parent_alive(self) -> bool:
+        """Without a master a worker stops, and says so to its clients as it does whenever it stops."""
+        self.alive = self.alive and super().is_parent_alive()
+        return self.alive
 
     # --- The queue ----------------------------------------------------------------------------------------------
 
@@ -139,6 +164,17 @@ class Worker(ThreadWorker):
             super().accept(listener)
             if self.nr_conns == before:
                 return
+            if self.nr_conns >= self.worker_connections:
+                self.make_room()
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest: thousands of them must not keep others out."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if idle:
+                idle[0].timeout = -math.inf
+                break
+        self.murder_pending()
+        self.murder_keepalived()
 
     def take(self, conn: TConn, data: bytes) -> None:
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
@@ -186,18 +222,20 @@ class Worker(ThreadWorker):
                 self.leave_poller(job.conn)
                 self.hand_over(job.conn, self.work_together, job)
             else:
-                self.work(job)
+                self.work(job, now - job.arrived)
                 self.admission.worked(time.monotonic() - now)
             self.notify()  # many in a row must not look like one that hangs
             now = time.monotonic()
+        self.recorder.backlog(len(self.waiting), self.busy)
 
-    def work(self, job: Job) -> None:
-        """Answer a request that is here as a whole."""
-        answer = self.plain_answer(job)
+    def work(self, job: Job, queued: float | None = None) -> None:
+        """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
+        answer = self.plain_answer(job, queued)
         if answer is not None:
             self.finish(job.conn, answer, keep=True)
             return
         conn = job.conn
+        conn.queued = queued
         self.leave_poller(conn)
         parser_of(conn).unreader.unread(job.data)
         keep = self.answer(conn)
@@ -209,24 +247,30 @@ class Worker(ThreadWorker):
     def work_together(self, job: Job) -> Any:
         """As `work`, in a thread: the engine answers several requests at once (model/batching.py)."""
         began, beside = time.monotonic(), max(1, self.busy)
+        conn = job.conn
+        self.working[conn] = began
         try:
-            conn = job.conn
             parser_of(conn)
-            if answer := self.plain_answer(job):
+            if answer := self.plain_answer(job, began - job.arrived):
+                self.working.pop(conn)
                 conn.sock.setblocking(True)
-                conn.sock.sendall(answer)
+                send_all(conn.sock, answer)
                 return True
             conn.parser.unreader.unread(job.data)
             conn.data_ready = True
+            conn.arrived = job.arrived
             return self.handle(conn)
         finally:
+            self.working.pop(conn, None)
             self.admission.worked((time.monotonic() - began) / beside)
 
-    def plain_answer(self, job: Job) -> bytes | None:
+    def plain_answer(self, job: Job, queued: float | None) -> bytes | None:
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        if (made := self.express(job.request.fields["content-type"], job.offered_id, job.request.body)) is None:
+        fields, body = job.request
+        made = self.express(fields["content-type"], job.offered_id, body, queued, fields.get("traceparent", ""))
+        if made is None:
             return None
         self.nr += 1
         request_id, content = made
@@ -234,7 +278,9 @@ class Worker(ThreadWorker):
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
-        message, request_id = self.admission.refusal(code, job.offered_id)
+        method, path = plain.target(job.data)
+        queued = time.monotonic() - job.arrived
+        message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
         keep = self.alive and (job.request is not None or plain.is_all(job.data))
         content = answers.error(code, message, request_id)
         self.finish(job.conn, answers.written(503, request_id, content, keep=keep, retry_after=1), keep=keep)
@@ -266,7 +312,7 @@ class Worker(ThreadWorker):
     def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
         """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
         self.busy += 1
-        conn.handed = time.monotonic()
+        conn.handed = conn.arrived = time.monotonic()
         done = self.tpool.submit(work, *arguments)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
         if self.busy >= self.cfg.threads:
@@ -274,7 +320,7 @@ class Worker(ThreadWorker):
 
     def deliver(self, conn: TConn, keep: bool) -> bool:
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
-        conn.sock.sendall(conn.unsent)
+        send_all(conn.sock, conn.unsent)
         if not keep:
             util.close_graceful(conn.sock)
         return keep
@@ -286,8 +332,10 @@ class Worker(ThreadWorker):
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
         # gunicorn would hold the thread for 5 s with each silent connection; browsers open some in advance.
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(FIRST_BYTE_SECONDS):
+        patience = FIRST_BYTE_SECONDS if self.alive else LAST_BYTE_SECONDS
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(patience):
             return _DEFER
+        conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
         if not keep:
             # Waits up to 2 s for the client to close its side. gunicorn does so in the main loop, which would
@@ -308,21 +356,28 @@ class Worker(ThreadWorker):
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
-        client, conn.sock = conn.sock, OneSend(conn.sock)
+        queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
+        client, conn.sock = conn.sock, OneSend(conn.sock, queued)
         try:
             keep = super().handle_request(req, conn)
+            self.working.pop(conn, None)
             conn.unsent = conn.sock.flush(wait=threading.get_ident() != self.main_loop)
         finally:
             conn.sock = client
         return keep
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:
-        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not."""
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
+        those that `take` lets go first."""
+        if req.method == "GET":
+            return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
         if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
             return b""
-        message, request_id = self.admission.refusal("deadline_exceeded", fields.get("x-request-id", ""))
+        message, request_id = self.admission.refusal(
+            "deadline_exceeded", fields.get("x-request-id", ""), req.method, req.path, time.monotonic() - conn.handed
+        )
         content = answers.error("deadline_exceeded", message, request_id)
         return answers.written(503, request_id, content, keep=False, retry_after=1)
 
@@ -335,7 +390,18 @@ class Worker(ThreadWorker):
             super().finish_request(conn, fs)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A stopping worker waits for no connection on which nothing was ever sent, either."""
+        """A stopping worker waits for no connection on which nothing was ever sent, either.
+
+        It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
+        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
+        """
+        for listener in self.sockets:
+            listener.setblocking(False)
+            before = -1
+            while before < self.nr_conns < self.worker_connections:
+                before = self.nr_conns
+                super().accept(listener)
+            listener.close()
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
@@ -350,6 +416,7 @@ class Worker(ThreadWorker):
         else:
             # Its kind alone: of a broken head the rest may hold a client's key.
             self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
+        self.recorder.unread(code, status, request_id)
         answer = answers.written(status, request_id, answers.error(code, message, request_id), keep=False)
         try:
             util.write_nonblock(client, answer)  # whoever does not read is not waited for

@@ -241,6 +241,8 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
             picture.draft(None, (longest, longest))
         picture.load()
         return _to_rgb(_upright(picture))
+    except MemoryError as fault:  # there is none, or a damaged file asks for too much
+        raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
     except _DECODE_FAULTS as fault:
         raise errors.BrokenPicture(
             "The picture ends early or is damaged. Check that the whole file was sent, or save it again and retry."

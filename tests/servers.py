@@ -29,6 +29,11 @@ import requests
 ROOT = Path(__file__).resolve().parents[1]
 NGINX_CONF = ROOT / "deploy" / "nginx.conf"
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py")
+# How systemd hands a socket over: as file descriptor 3, to the process of this very number.
+SYSTEMD = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+    "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
+)
 START_SECONDS = 60  # a worker loads in under a second; a busy machine may take far longer
 STOP_SECONDS = 10
 
@@ -205,13 +210,25 @@ def clean_environment(**settings: object) -> dict[str, str]:
 
 @contextlib.contextmanager
 def gunicorn(
-    folder: Path, *, command: Sequence[str] = GUNICORN, up: str = "/ready", **settings: object
+    folder: Path,
+    *,
+    command: Sequence[str] = GUNICORN,
+    up: str = "/ready",
+    listener: socket.socket | None = None,
+    **settings: object,
 ) -> Iterator[Server]:
-    """gunicorn with the shipped configuration, on a port that the system chooses, up once `up` answers 200."""
+    """gunicorn with the shipped configuration, on a port that the system chooses, up once `up` answers 200.
+
+    listener: a socket to take over, as from a service manager that keeps it open over restarts.
+    """
     log = folder / "gunicorn.log"
     # Tests share few cores: what they are about must not be refused because a machine is slow.
     defaults = {"bind": "127.0.0.1:0", "workers": 2, "deadline": 60}
-    with running(command, log, cwd=ROOT, env=clean_environment(**(defaults | settings))) as process:
+    handed = [listener.fileno()] if listener else []
+    if listener:
+        command = [sys.executable, "-c", SYSTEMD, str(listener.fileno()), *command]
+    environment = clean_environment(**(defaults | settings))
+    with running(command, log, cwd=ROOT, env=environment, pass_fds=handed) as process:
 
         def listening() -> re.Match[str] | None:
             _check_alive(process, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 from flask import Response, jsonify
 from flask_restful import Resource
@@ -22,13 +23,20 @@ class Live(Resource):
 
 
 class Ready(Resource):
-    """GET /ready. 200 when a proven version of every model answers in this worker; 503 with the reason until then."""
+    """GET /ready. 200 when a proven version of every model answers in this worker; 503 with the reason until then.
 
-    def __init__(self, store: Store) -> None:
+    503, too, from the moment on that the node is about to stop, while it still answers: leaving is the file that says
+    so.
+    """
+
+    def __init__(self, store: Store, leaving: Path | None) -> None:
         self._store = store
+        self._leaving = leaving
 
     def get(self) -> Response:
         """Answer."""
+        if self._leaving is not None and self._leaving.exists():
+            return response(503, "leaving", "This node is about to stop. Send requests to another.")
         if unready := self._store.unready():
             return response(503, "not_ready", "; ".join(f"{name}: {reason}" for name, reason in unready.items()))
         ready = [version for version in self._store.versions() if version.state is State.AVAILABLE]
@@ -52,4 +60,4 @@ class Version(Resource):
             }
             for v in self._store.versions()
         ]
-        return jsonify(kiln=release.VERSION, python=platform.python_version(), models=models)
+        return jsonify(kiln=release.VERSION, build=release.build(), python=platform.python_version(), models=models)
