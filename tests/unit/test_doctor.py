@@ -129,6 +129,7 @@ def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings])
         ({"deadline": 20.0}, "warning: KILN_DEADLINE is 20 s, not less than KILN_BODY_TIMEOUT"),
         ({"load_wait": 100.0}, "Lower KILN_LOAD_WAIT"),
         ({"service": "TimeoutStopSec=30"}, "systemd's TimeoutStopSec"),
+        ({"drain": 15.0}, "KILN_DRAIN and gunicorn's graceful_timeout together is 45 s"),
         ({"service": "WatchdogSec=30"}, "systemd's WatchdogSec"),
     ],
 )
