@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
-import re
 import signal
 import sys
 import warnings
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STORE = ROOT / "model" / "store"
+LONGEST_NAME = 64
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def _options() -> argparse.Namespace:
         "mean=1/2/3,scale=0.01), a JSON file, or none",
     )
     parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
-    parser.add_argument("--store", type=Path, default=ROOT / "model" / "store", help="folder of the bundles")
+    parser.add_argument("--store", type=Path, default=STORE, help="folder of the bundles")
     parser.add_argument(
         "--quantize",
         action="append",
@@ -71,9 +72,9 @@ def _from_caller(options: argparse.Namespace) -> None:
     stands = Path(os.environ.get("OLDPWD", "."))
     for name in ("photos", "store", "weights"):
         if getattr(options, name) is not None:
-            setattr(options, name, stands / getattr(options, name))
+            setattr(options, name, (stands / getattr(options, name)).resolve())
     if not options.path.startswith("keras.applications:"):
-        options.path = str(stands / options.path)
+        options.path = os.path.normpath(stands / options.path)  # a link keeps its name
     for name, endings in (("labels", (".txt", ".json")), ("preprocess", (".json",))):
         text = getattr(options, name)
         if text.endswith(endings) or (name == "labels" and text and (stands / text).is_file()):
@@ -102,7 +103,7 @@ def _build(options: argparse.Namespace) -> None:
     if problems:
         raise BuildError("\n".join(problems))
 
-    from .report import Steps, as_json, curl, description, reasons, table
+    from .report import Steps, as_json, curl, description, reasons, run, table
 
     _quiet()
     with Steps(Console(stderr=True)) as steps:
@@ -137,18 +138,22 @@ def _build(options: argparse.Namespace) -> None:
     console.print("\n".join(reasons(bundle)))
     if how is None and len(source.inputs) == 1 and len(source.inputs[0].shape) == 4:
         console.print("The input looks like a picture's. With --preprocess the model takes pictures, too.")
-    console.print(f"{bundle.folder}\n./kiln run, and then:\n{curl(bundle)}")
+    console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
 
 
 def _problems(options: argparse.Namespace) -> list[str]:
     """What is wrong with the other options, each in a sentence."""
+    from .. import disk
+    from ..policy import is_number
+
     found = []
-    if not NAME.fullmatch(options.name):
+    if not disk.is_name(options.name) or len(options.name) > LONGEST_NAME:
         found.append(
-            f"--name {options.name!r}: take letters, digits, '.', '_' and '-', at most 64, a letter or digit first."
+            f"--name {options.name!r}: take letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, "
+            "a letter or digit first."
         )
-    if options.version and not (options.version.isdecimal() and options.version.isascii() and int(options.version)):
-        found.append(f"--version {options.version!r} is no whole number from 1.")
+    if options.version and not is_number(options.version):
+        found.append(f"--version {options.version!r} is no whole number like 3.")
     elif (target := options.store / options.name / options.version).exists() and options.version:
         found.append(f"{target} exists. Choose another version or remove it first.")
     if options.photos is not None and not options.photos.is_dir():
@@ -167,6 +172,7 @@ def _quiet() -> None:
         os.dup2(nowhere.fileno(), 2)
     sys.stderr = terminal
     warnings.simplefilter("ignore")  # of libraries among themselves
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":
