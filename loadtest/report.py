@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import zoo as zoos
 from .figures import Goal, Spread
 from .rounds import Series
 
@@ -63,6 +64,20 @@ def findings(
         for workers, spread in memory.items():
             table.add_row(str(workers), spread.text(0))
         console.print(table)
+
+
+def zoo(console: Console, found: Mapping[str, zoos.Series]) -> None:
+    """Pictures a second of the large networks."""
+    if not found:
+        return
+    title = (
+        "Pictures a second, batch 1. One thread: tf.function, engine. Two processes: engine, service (JPEGs over HTTP)"
+    )
+    table = _table(title, "", "tf.function", "engine", "engine x 2", "service", "chosen")
+    for name, series in found.items():
+        figures = (series.tensorflow, series.engine, series.engines, series.service)
+        table.add_row(name, *(Spread(tuple(values)).text(1) if values else "" for values in figures), series.chosen)
+    console.print(table)
 
 
 def goals(console: Console, found: Sequence[Goal], faults: Sequence[str]) -> None:

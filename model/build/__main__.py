@@ -28,6 +28,7 @@ def main() -> None:
     except ModelError as error:
         sys.exit(f"kiln: {error.message}")
     except KeyboardInterrupt:
+        print("kiln: stopped; the store is as it was.", file=sys.stderr)
         sys.exit(130)
 
 
