@@ -20,16 +20,37 @@ LONGEST_NAME = 64
 def main() -> None:
     """Command line. Exit status 0, or 1 with one message on standard error; 130 and 143 when stopped."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half built is removed
+    stop = Stop()
     from ..errors import ModelError
 
     try:
-        _build(options)
-    except ModelError as error:
-        sys.exit(f"kiln: {error.message}")
-    except KeyboardInterrupt:
-        print("kiln: stopped; the store is as it was.", file=sys.stderr)
-        sys.exit(130)
+        _build(options, stop)
+    except (ModelError, KeyboardInterrupt) as fault:
+        if stop.signal:
+            print("kiln: stopped; the store is as it was.", file=sys.stderr)
+            sys.exit(128 + stop.signal)
+        sys.exit(f"kiln: {fault}")
+
+
+class Stop:
+    """SIGINT and SIGTERM as KeyboardInterrupt, so that what is half built is removed.
+
+    TensorFlow may turn that into an error of its own, or lose it: `signal` tells, and `check` raises again.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt once a signal has come."""
+        if self.signal:
+            raise KeyboardInterrupt
+
+    def _take(self, number: int, _: object) -> None:
+        self.signal = number
+        raise KeyboardInterrupt
 
 
 def _options() -> argparse.Namespace:
@@ -82,7 +103,7 @@ def _from_caller(options: argparse.Namespace) -> None:
             setattr(options, name, str(stands / text))
 
 
-def _build(options: argparse.Namespace) -> None:
+def _build(options: argparse.Namespace, stop: Stop) -> None:
     from rich.console import Console
 
     from .. import families
@@ -107,7 +128,7 @@ def _build(options: argparse.Namespace) -> None:
     from .report import Steps, as_json, curl, description, reasons, run, table
 
     _quiet()
-    with Steps(Console(stderr=True)) as steps:
+    with Steps(Console(stderr=True), stop.check) as steps:
         with steps.step("Starting TensorFlow"):
             from . import assemble, loaders
         with steps.step("Loading the model"):

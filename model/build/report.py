@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ LONG = 300  # characters of a body that nobody wants to see
 
 
 class Steps:
-    """Progress on a terminal, a line a step."""
+    """Progress on a terminal, a line a step. check: called before and after each, to raise where it must not go on."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         columns = (TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
 
@@ -41,9 +42,11 @@ class Steps:
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Show the step as going on for as long as the context lasts."""
+        self._check()
         task = self._progress.add_task(text, total=None)
         try:
             yield
+            self._check()
         finally:
             self._progress.update(task, total=1, completed=1)
 
