@@ -86,6 +86,12 @@ def post_fork(server, worker):
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
 
 
+def worker_exit(server, worker):
+    """In the worker: send what traces are left."""
+    if recorder := getattr(worker, "recorder", None):  # not there if it ends before the app is loaded
+        recorder.close()
+
+
 def child_exit(server, worker):
     """A worker is gone: forget its live gauges, keep its counters."""
     multiprocess.mark_process_dead(worker.slot)
