@@ -111,6 +111,12 @@ def post_worker_init(worker):
                 os.posix_fallocate(kept.fileno(), 0, file.stat().st_size)
 
 
+def worker_exit(server, worker):
+    """In the worker: send what traces are left."""
+    if recorder := getattr(worker, "recorder", None):  # not there if it ends before the app is loaded
+        recorder.close()
+
+
 def child_exit(server, worker):
     """A worker is gone: forget its live gauges, keep its counters."""
     multiprocess.mark_process_dead(worker.slot)
