@@ -25,10 +25,11 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from . import routes
     from .admission import Admission
     from .express import Express
-    from .telemetry import logs, metrics, request_id
+    from .telemetry import logs, metrics, recording, request_id, tracing
 
     config = config or settings.read()
     logs.configure(config.log_level)
+    metrics.started(config.worker_count())
     store = Store(
         config.store,
         Limits(max_pixels=config.max_pixels),
@@ -37,20 +38,24 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         engine=config.engine or None,
         tuning=Tuning(config.engine_thread_count(), config.max_batch, config.batch_delay),
         on_change=metrics.model_state,
+        on_load=metrics.load,
+        on_batch=metrics.batch,
     )
     store.watch()
     store.wait(config.load_wait)
 
+    recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
     app.extensions["kiln"] = {
         "settings": config,
         "store": store,
-        "express": Express(store, config),
-        "admission": Admission(config.deadline),
+        "express": Express(store, config, recorder),
+        "admission": Admission(config.deadline, recorder),
+        "recorder": recorder,
     }
     request_id.install(app)
-    metrics.install(app, access_log=config.access_log)
+    recording.install(app, recorder)
     routes.install(app)
     return app

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 import time
 
-from .telemetry import metrics, request_id
+from .telemetry import request_id
+from .telemetry.recording import Recorder
 
 # How much of the time to its deadline a request may be expected to wait; the rest is for it, and for bad guesses.
 _SHARE = 0.8
 _WEIGHT = 0.05  # of the newest piece of work in the mean
 _START = re.compile(r"t=[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
-_REFUSALS = {
+REFUSALS = {
     "overloaded": "More requests wait than can be answered in time. Try again in a moment. If that does not help, the "
     "model is slow and its operator can give requests more time: KILN_DEADLINE.",
     "deadline_exceeded": "The request waited until its deadline; nothing was computed. Try again or give it more time.",
@@ -26,11 +27,13 @@ _REFUSALS = {
 
 
 class Admission:
-    """The rule of one worker. deadline: seconds from a request's arrival in which work on it must begin."""
+    """The rule of one worker. deadline: seconds from a request's arrival in which work on it must begin.
+    recorder: is told of what was refused."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, recorder: Recorder | None = None) -> None:
         self._deadline = deadline
         self._mean = 0.0
+        self._recorder = recorder or Recorder()
 
     def worked(self, seconds: float) -> None:
         """Learn how long a piece of work took."""
@@ -41,12 +44,13 @@ class Admission:
 
         started: the X-Request-Start that a proxy sets, "t=" and seconds since the epoch. patience: the client's
         X-Deadline-Ms, milliseconds from then. What is missing or makes no sense counts for nothing; a client can
-        shorten its deadline, not lengthen it.
+        shorten its deadline, not lengthen it. Without one of its own, the time before now does not count: requests that
+        waited while the service was restarted are answered, not refused.
         """
-        seconds = self._deadline
+        expiry = now + self._deadline
         if patience.isascii() and patience.isdecimal() and len(patience) < 10:
-            seconds = min(seconds, int(patience) / 1000)
-        return now + seconds - _since(started)
+            expiry = min(expiry, now - _since(started) + int(patience) / 1000)
+        return expiry
 
     def admits(self, waiting: int, left: float) -> bool:
         """May a request that has `left` seconds wait behind `waiting` others?"""
@@ -56,11 +60,16 @@ class Admission:
         """May work on a request begin now? Not if its answer would be late; of a slow model's time a fifth counts."""
         return now + min(self._mean, self._deadline / 5) <= expiry
 
-    def refusal(self, code: str, offered_id: str) -> tuple[str, str]:
-        """(message, request id) for a request that is not worked on; counts it. There may be thousands a second."""
+    def refusal(
+        self, code: str, offered_id: str, method: str = "", path: str = "", queued: float = 0.0
+    ) -> tuple[str, str]:
+        """(message, request id) for a request that is not worked on; records it. There may be thousands a second.
+
+        queued: seconds that it waited.
+        """
         identity = request_id.chosen(offered_id)
-        metrics.count_unread(code, 499 if code == "client_gone" else 503)
-        return _REFUSALS[code], identity
+        self._recorder.unread(code, 499 if code == "client_gone" else 503, identity, method, path, queued)
+        return REFUSALS[code], identity
 
 
 def _since(started: str) -> float:

@@ -57,6 +57,8 @@ def install(app: Flask) -> None:
 def response(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
     """The one form of an error."""
     metrics.count_error(code)
+    if "timing" in g:
+        g.timing.code = code
     body = orjson.dumps({"error": {"code": code, "message": message}, "request_id": g.get("request_id", "")})
     answer = Response(body + b"\n", status, mimetype="application/json")
     answer.headers.extend(headers or {})

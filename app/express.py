@@ -8,13 +8,13 @@ answer, so that there is one place for errors. `deploy/worker.py` takes this way
 
 from __future__ import annotations
 
-import time
-
 from model.store import Store
 
 from .predictions import DEFAULT_TOP, answer, decode
 from .settings import Settings
-from .telemetry import metrics, request_id
+from .telemetry import request_id
+from .telemetry.recording import Recorder
+from .telemetry.timing import Timing
 
 ROUTE = "/predict"
 
@@ -22,26 +22,30 @@ ROUTE = "/predict"
 class Express:
     """Answers pictures posted to /predict with no query."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, recorder: Recorder) -> None:
         self._store = store
         self._settings = settings
+        self._recorder = recorder
 
-    def __call__(self, kind: str, offered_id: str, body: bytes) -> tuple[str, bytes] | None:
+    def __call__(
+        self, kind: str, offered_id: str, body: bytes, queued: float | None = None, parent: str = ""
+    ) -> tuple[str, bytes] | None:
         """(request id, JSON body of a 200); None where Flask must answer.
 
-        kind: the body's media type. offered_id: the client's request id, or nothing.
+        kind: the body's media type. offered_id: the client's request id, or nothing. queued: seconds that the request
+        waited for its turn. parent: its traceparent, or nothing.
         """
         if not kind.startswith("image/") or not 0 < len(body) <= self._settings.max_body_bytes:
             return None
-        started = time.perf_counter()
+        timing = Timing(request_id.chosen(offered_id), queued, parent)
         try:
             if self._store.split(self._store.default):
                 return None  # who gets which version is found out there
-            identity = request_id.chosen(offered_id)
             model = self._store.get()
-            content = answer(model, (decode(model, [body]),), min(DEFAULT_TOP, len(model.bundle.labels)), identity)
+            timing.is_for(model)
+            top = min(DEFAULT_TOP, len(model.bundle.labels))
+            content = answer(model, (decode(model, [body], timing),), top, timing)
         except Exception:
             return None  # Flask meets the same fault and says what it is
-        seconds = time.perf_counter() - started
-        metrics.record(ROUTE, "POST", ROUTE, 200, seconds, identity, access_log=self._settings.access_log)
-        return identity, content
+        self._recorder.answered(ROUTE, "POST", ROUTE, 200, timing)
+        return timing.request_id, content

@@ -13,29 +13,34 @@ import orjson
 from model.store import Model
 
 from .telemetry import metrics
+from .telemetry.timing import Timing
 
 DEFAULT_TOP = 5
 
 
-def decode(model: Model, pictures: Sequence[bytes]) -> np.ndarray:
+def decode(model: Model, pictures: Sequence[bytes], timing: Timing) -> np.ndarray:
     """Pictures -> the model's one input. Raises the PictureError of one that cannot be used."""
     started = time.perf_counter()
     batch = model.prepare(pictures)
-    metrics.observe_decoding(time.perf_counter() - started, len(pictures))
+    timing.did("decode", started)
+    timing.images = len(pictures)
     return batch
 
 
-def answer(model: Model, inputs: Sequence[np.ndarray], top: int, request_id: str) -> bytes:
+def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing) -> bytes:
     """Infer, render: the JSON body of a 200, a prediction for each instance.
 
     With labels a prediction is the best of them, its score, the `top` best ones, and what other outputs there are;
     without, the value of the one output or an object with that of each. NaN and Infinity are null, which is all that
     JSON has for them; scores that rank nothing have no label.
     """
+    bundle = model.bundle
+    timing.instances = len(inputs[0])
     started = time.perf_counter()
     outputs = model.infer(*inputs)
-    bundle = model.bundle
-    metrics.observe_inference(time.perf_counter() - started, bundle.name, bundle.version)
+    timing.did("infer", started)
+    if not model.gathers:  # else the batch is not this request alone, and the store tells of it
+        metrics.batch(bundle.name, bundle.version, model.engine_name, timing.instances)
     names = [tensor.name for tensor in bundle.outputs]
     if bundle.labels:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -49,7 +54,7 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, request_id: str
     body = {
         "model": {"name": bundle.name, "version": bundle.version},
         "predictions": predictions,
-        "request_id": request_id,
+        "request_id": timing.request_id,
     }
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
 

@@ -160,8 +160,16 @@ def leaving_mark(environment: Mapping[str, str] | None = None) -> Path | None:
     return Path(folder, "leaving") if folder else None
 
 
+def traced(environment: Mapping[str, str] | None = None) -> bool:
+    """Do OpenTelemetry's standard variables ask for traces? What else they say, its own library reads."""
+    environment = os.environ if environment is None else environment
+    named = any(environment.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))
+    switched_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return named and not switched_off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+
+
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.
-INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
+INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
 
 
 def _ours(name: str) -> bool:

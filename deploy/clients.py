@@ -58,10 +58,12 @@ class OneSend:
     """A client's socket that sends the head and the body of an answer in one piece.
 
     gunicorn sends them in two, and each wakes the other side: together they cost as much as parsing the request.
+    queued: seconds that the request waited for its turn; None where it did not. The app finds it here.
     """
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, queued: float | None = None) -> None:
         self.client = client
+        self.queued = queued
         self.held = b""
 
     def __getattr__(self, name: str) -> Any:

@@ -17,8 +17,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Read first: wrong settings must leave nothing behind.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app import settings as _settings
+from deploy import notify as _notify
+from deploy import reload as _reload
 
+_reload.take_over(os.environ)
 _config = _settings.read()
+_notify.hide_from_gunicorn()
 
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
 # the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
@@ -34,8 +38,10 @@ if os.environ.get("KILN_METRICS_OWNER") != str(os.getpid()):
 # half the memory. Never an engine: TensorFlow loaded before a fork hangs.
 import flask_restful  # noqa: F401
 import orjson  # noqa: F401
+from gunicorn.glogging import Logger as _Logger
 from prometheus_client import multiprocess
 
+from app.telemetry.logs import JsonFormatter as _JsonFormatter
 from deploy import drain as _drain
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
 
@@ -56,6 +62,15 @@ keepalive = 75  # longer than nginx keeps its upstream connections (60 s), so th
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  heartbeats must not wait for a disk
 control_socket_disable = True
 loglevel = _config.log_level
+
+
+class logger_class(_Logger):
+    """gunicorn's log in the app's form, JSON; its access log, where an option asks for one, stays as that says."""
+
+    def _set_handler(self, log, output, fmt, stream=None):
+        super()._set_handler(log, output, _JsonFormatter() if log is self.error_log else fmt, stream)
+
+
 proc_name = "kiln"
 
 
@@ -66,13 +81,15 @@ def on_starting(server):
 
 
 def when_ready(server):
-    """Leave in a way that a load balancer can follow."""
-    _drain.install(server, _settings.leaving_mark(), _config.drain)
+    """Under systemd: tell it when the service answers; gunicorn calls this before there is a worker. Then be ready to
+    leave in a way that a load balancer can follow."""
+    _notify.start(server.LISTENERS)
+    on_reload(server)
 
 
 def on_reload(server):
-    """The delay may be another one."""
-    when_ready(server)
+    """The delay before a stop may be another one."""
+    _drain.install(server, _settings.leaving_mark(), _config.drain)
 
 
 def pre_fork(server, worker):

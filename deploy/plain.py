@@ -16,11 +16,21 @@ MAX_HEAD = 4096
 _HEAD = re.compile(rb"POST /predict HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n")
 _FIELDS = re.compile(
     rb"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    rb"|transfer-encoding):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    rb"|transfer-encoding|traceparent):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE,
 )
+_LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query
 _HARMLESS = frozenset(
-    {"host", "connection", "content-length", "content-type", "x-request-id", "x-request-start", "x-deadline-ms"}
+    {
+        "host",
+        "connection",
+        "content-length",
+        "content-type",
+        "x-request-id",
+        "x-request-start",
+        "x-deadline-ms",
+        "traceparent",
+    }
 )
 
 
@@ -55,6 +65,12 @@ def read(data: bytes) -> Plain | None:
 def fields(data: bytes) -> dict[str, str]:
     """Of any request's head, the fields that matter; of one given twice, the last."""
     return _named(_FIELDS.findall(data, 0, max(0, data.find(b"\r\n\r\n", 0, 2 * MAX_HEAD)) + 1))
+
+
+def target(data: bytes) -> tuple[str, str]:
+    """(method, path) of any request's first line, without the query; both empty where it has none that is sane."""
+    line = _LINE.match(data, 0, MAX_HEAD)
+    return (line[1].decode(), line[2].decode()) if line else ("", "")
 
 
 def is_all(data: bytes) -> bool:

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
     environment = dict(os.environ)
     for name in OPTIONS:
         if (value := getattr(options, name)) is not None:
-            environment[f"KILN_{name.upper()}"] = str(Path(value).resolve()) if name == "store" else value
+            environment[f"KILN_{name.upper()}"] = value
+    if "KILN_STORE" in environment:
+        environment["KILN_STORE"] = _path(environment["KILN_STORE"])
     try:
         config = settings.read(environment)
     except settings.SettingsError as wrong:
@@ -40,6 +42,11 @@ def main(arguments: Sequence[str]) -> NoReturn:
     program = Path(sys.executable).with_name("gunicorn")  # what USR2 starts again
     sys.argv = [str(program), "--config", "deploy/gunicorn.conf.py"]
     sys.exit(run())
+
+
+def _path(text: str) -> str:
+    """From where the caller of the launcher stands, which starts this in the project's folder."""
+    return str(Path(os.environ.get("KILN_CWD", "."), text).resolve())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -84,6 +84,7 @@ class Worker(ThreadWorker):
         parts = app.extensions["kiln"]
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
+        self.recorder = parts["recorder"]
         self.gathering = False
         self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
@@ -94,6 +95,7 @@ class Worker(ThreadWorker):
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
             environ["kiln.body_deadline"] = True
+            environ["kiln.queued"] = environ["gunicorn.socket"].queued
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
                 if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
@@ -220,18 +222,20 @@ class Worker(ThreadWorker):
                 self.leave_poller(job.conn)
                 self.hand_over(job.conn, self.work_together, job)
             else:
-                self.work(job)
+                self.work(job, now - job.arrived)
                 self.admission.worked(time.monotonic() - now)
             self.notify()  # many in a row must not look like one that hangs
             now = time.monotonic()
+        self.recorder.backlog(len(self.waiting), self.busy)
 
-    def work(self, job: Job) -> None:
-        """Answer a request that is here as a whole."""
-        answer = self.plain_answer(job)
+    def work(self, job: Job, queued: float | None = None) -> None:
+        """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
+        answer = self.plain_answer(job, queued)
         if answer is not None:
             self.finish(job.conn, answer, keep=True)
             return
         conn = job.conn
+        conn.queued = queued
         self.leave_poller(conn)
         parser_of(conn).unreader.unread(job.data)
         keep = self.answer(conn)
@@ -247,23 +251,26 @@ class Worker(ThreadWorker):
         self.working[conn] = began
         try:
             parser_of(conn)
-            if answer := self.plain_answer(job):
+            if answer := self.plain_answer(job, began - job.arrived):
                 self.working.pop(conn)
                 conn.sock.setblocking(True)
                 send_all(conn.sock, answer)
                 return True
             conn.parser.unreader.unread(job.data)
             conn.data_ready = True
+            conn.arrived = job.arrived
             return self.handle(conn)
         finally:
             self.working.pop(conn, None)
             self.admission.worked((time.monotonic() - began) / beside)
 
-    def plain_answer(self, job: Job) -> bytes | None:
+    def plain_answer(self, job: Job, queued: float | None) -> bytes | None:
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        if (made := self.express(job.request.fields["content-type"], job.offered_id, job.request.body)) is None:
+        fields, body = job.request
+        made = self.express(fields["content-type"], job.offered_id, body, queued, fields.get("traceparent", ""))
+        if made is None:
             return None
         self.nr += 1
         request_id, content = made
@@ -271,7 +278,9 @@ class Worker(ThreadWorker):
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
-        message, request_id = self.admission.refusal(code, job.offered_id)
+        method, path = plain.target(job.data)
+        queued = time.monotonic() - job.arrived
+        message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
         keep = self.alive and (job.request is not None or plain.is_all(job.data))
         content = answers.error(code, message, request_id)
         self.finish(job.conn, answers.written(503, request_id, content, keep=keep, retry_after=1), keep=keep)
@@ -303,7 +312,7 @@ class Worker(ThreadWorker):
     def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
         """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
         self.busy += 1
-        conn.handed = time.monotonic()
+        conn.handed = conn.arrived = time.monotonic()
         done = self.tpool.submit(work, *arguments)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
         if self.busy >= self.cfg.threads:
@@ -326,6 +335,7 @@ class Worker(ThreadWorker):
         patience = FIRST_BYTE_SECONDS if self.alive else LAST_BYTE_SECONDS
         if not conn.initialized and not conn.data_ready and not conn.wait_for_data(patience):
             return _DEFER
+        conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
         if not keep:
             # Waits up to 2 s for the client to close its side. gunicorn does so in the main loop, which would
@@ -346,7 +356,8 @@ class Worker(ThreadWorker):
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
-        client, conn.sock = conn.sock, OneSend(conn.sock)
+        queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
+        client, conn.sock = conn.sock, OneSend(conn.sock, queued)
         try:
             keep = super().handle_request(req, conn)
             self.working.pop(conn, None)
@@ -356,12 +367,17 @@ class Worker(ThreadWorker):
         return keep
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:
-        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not."""
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
+        those that `take` lets go first."""
+        if req.method == "GET":
+            return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
         if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
             return b""
-        message, request_id = self.admission.refusal("deadline_exceeded", fields.get("x-request-id", ""))
+        message, request_id = self.admission.refusal(
+            "deadline_exceeded", fields.get("x-request-id", ""), req.method, req.path, time.monotonic() - conn.handed
+        )
         content = answers.error("deadline_exceeded", message, request_id)
         return answers.written(503, request_id, content, keep=False, retry_after=1)
 
@@ -399,6 +415,7 @@ class Worker(ThreadWorker):
             self.log.exception("Failed on request %s of %s", request_id, who)
         else:
             self.log.info("Refused request %s of %s: %s", request_id, who, exc)
+        self.recorder.unread(code, status, request_id)
         answer = answers.written(status, request_id, answers.error(code, message, request_id), keep=False)
         try:
             util.write_nonblock(client, answer)  # whoever does not read is not waited for

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,14 +34,22 @@ class Batcher:
     """An engine that gathers. Callers take turns in running it: there is no thread of its own to start or stop.
 
     max_batch: most instances in a call of the engine. max_delay: seconds that the first of a batch waits for others.
-    max_waiting: most instances that may wait for their turn.
+    max_waiting: most instances that may wait for their turn. on_batch: told how many instances each call has.
     """
 
-    def __init__(self, engine: Engine, max_batch: int = 16, max_delay: float = 0.0, max_waiting: int = 256) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        max_batch: int = 16,
+        max_delay: float = 0.0,
+        max_waiting: int = 256,
+        on_batch: Callable[[int], None] = lambda instances: None,
+    ) -> None:
         self._engine = engine
         self._max_batch = max_batch
         self._max_delay = max_delay
         self._max_waiting = max_waiting
+        self._on_batch = on_batch
         self._waiting: deque[_Call] = deque()
         self._rows = 0  # in self._waiting
         self._running = False
@@ -99,6 +107,7 @@ class Batcher:
         joined = batch[0].inputs if len(batch) == 1 else [np.concatenate(arrays) for arrays in _columns(batch)]
         try:
             outputs = self._engine(*joined)
+            self._on_batch(len(joined[0]))
         except Exception as fault:
             if len(batch) == 1:
                 batch[0].fault = fault

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from .versions import Model
 
 # Gathering is worth it where an instance in a batch costs at most this part of one alone.
 _GAIN = 0.6
+
+OnBatch = Callable[[str, str, str, int], None]  # name, version, engine, instances
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ def load(
     engine: str | None,
     tuning: Tuning,
     loaded: Model | None = None,
+    on_batch: OnBatch = lambda name, version, engine, instances: None,
 ) -> Model:
     """Check every file, make the engine, run the golden inputs.
 
     seen: the bundle's files as they were when this was decided; a change until the end makes the result void.
     engine: its name; None takes the one that the bundle recommends.
     loaded: what was loaded from this folder before; it is kept when the files still are those that it was made of.
+    on_batch: told of each call of an engine that gathers.
     Raises BundleError, EngineMissing, or whatever an engine raises on a file that it cannot read.
     """
     bundle = disk.read(folder)
@@ -47,7 +53,8 @@ def load(
         made = engines.load(name, folder / bundle.engine_file(name).name, tuning.threads)
         bundle.prove(made, name)
         if tuning.max_batch > 1 and gains(bundle, name):
-            made = Batcher(made, tuning.max_batch, tuning.batch_delay)
+            told = functools.partial(on_batch, bundle.name, bundle.version, name)
+            made = Batcher(made, tuning.max_batch, tuning.batch_delay, on_batch=told)
         loaded = Model(bundle, name, made, limits)
     if disk.of_bundle(disk.stats(folder), bundle) != seen:
         raise BundleError(f"{folder} changed while it was checked. It is tried again when it rests.")

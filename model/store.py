@@ -7,13 +7,15 @@ wanted; nobody has to tell it. See serving.py for what can be declared beside th
 from __future__ import annotations
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from . import disk, loading, memory, preprocess
 from .errors import ModelError, UnknownModel
-from .loading import Tuning
+from .loading import OnBatch, Tuning
 from .shelf import Shelf
 from .slot import Slot
 from .table import Table
@@ -31,6 +33,8 @@ class Store:
     default: the model meant by whoever names none. models: the names to serve; empty takes all in the store.
     engine: the engine's name; None takes the one that each bundle recommends. tuning: how engines run.
     on_change: called with each version whose state, reason or model is new, in the thread that changed it.
+    on_load: called after each try to load with name, version, seconds and "available" or "failed".
+    on_batch: called with name, version, engine and instances of each call of an engine that gathers.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Store:
         engine: str | None = None,
         tuning: Tuning = Tuning(),  # noqa: B008  it is frozen
         on_change: Callable[[Version], None] = lambda version: None,
+        on_load: Callable[[str, str, float, str], None] = lambda name, version, seconds, outcome: None,
+        on_batch: OnBatch = lambda name, version, engine, instances: None,
     ) -> None:
         self.default = default
         self._folder = folder
@@ -50,7 +56,7 @@ class Store:
         self._models = tuple(models)
         self._engine = engine
         self._tuning = tuning
-        self._on_change = on_change
+        self._on_change, self._on_load, self._on_batch = on_change, on_load, on_batch
         self._tables: Mapping[str, Table] = {}  # replaced as a whole, never changed: readers need no lock
         self._plain: Mapping[str, Model] = {}  # name -> the one answer to whoever names nothing else
         self._shelves: dict[str, Shelf] = {}
@@ -136,6 +142,7 @@ class Store:
 
     def _follow(self, seconds: float) -> None:
         loader: threading.Thread | None = None
+        pause = seconds * random.random()  # noqa: S311  workers must not all load at the same time
         while not self._closed.is_set():
             try:
                 if self._look() and (loader is None or not loader.is_alive()):
@@ -143,7 +150,8 @@ class Store:
                     loader.start()
             except Exception:  # whatever the disk does, the watch goes on
                 logger.exception("the store could not be read")
-            self._closed.wait(seconds)
+            self._closed.wait(pause)
+            pause = seconds
 
     def _look(self) -> bool:
         """Compare with the disk. Is there something to load?"""
@@ -194,13 +202,18 @@ class Store:
     def _load(self, slot: Slot, seen: disk.Stats) -> None:
         """Not under the lock: this is what takes time."""
         outcome: Model | Exception
+        began = time.monotonic()
         try:
-            outcome = loading.load(slot.folder, seen, self._limits, self._engine, self._tuning, slot.model)
+            outcome = loading.load(
+                slot.folder, seen, self._limits, self._engine, self._tuning, slot.model, self._on_batch
+            )
         except ModelError as error:
             outcome = error
         except Exception as error:  # an engine may raise anything on a file that it cannot read
             logger.exception("%s could not be loaded", slot.folder)
             outcome = error
+        took, told = time.monotonic() - began, "available" if isinstance(outcome, Model) else "failed"
+        self._on_load(slot.folder.parent.name, slot.number, took, told)
         with self._lock:
             if isinstance(outcome, Model):
                 slot.succeed(outcome)

@@ -44,7 +44,13 @@ def _ready() -> Schema:
 
 
 def _version() -> Schema:
-    return fields(kiln={"type": "string"}, python={"type": "string"}, models=array({"type": "object"}))
+    text: Schema = {"type": "string"}
+    build: Schema = {
+        "type": ["object", "null"],
+        "properties": dict.fromkeys(("release", "commit", "time"), text),
+        "description": "of the installation; null in a checkout",
+    }
+    return fields(kiln=text, build=build, python=text, models=array({"type": "object"}))
 
 
 def _error() -> Schema:

@@ -52,6 +52,10 @@ def _version() -> Schema:
             "type": ["object", "null"],
             "description": "what is done to a picture before the model sees it; null: the model takes tensors",
         },
-        "built": {"type": "object", "description": "how and from what the version was made, with what was measured"},
+        "built": {"type": "object", "description": "how and from what the version was made"},
+        "candidates": {
+            **array({"type": "object"}),
+            "description": "the engines that the build tried: difference from Keras, size, speed, and why not chosen",
+        },
     }
     return version

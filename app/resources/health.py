@@ -60,4 +60,4 @@ class Version(Resource):
             }
             for v in self._store.versions()
         ]
-        return jsonify(kiln=release.VERSION, python=platform.python_version(), models=models)
+        return jsonify(kiln=release.VERSION, build=release.build(), python=platform.python_version(), models=models)

@@ -83,4 +83,5 @@ def _contents(model: Model) -> dict[str, Any]:
         "scores": bundle.scores,
         "preprocessing": bundle.preprocessing.to_json() if bundle.preprocessing else None,
         "built": bundle.built,
+        "candidates": [candidate.to_json() for candidate in bundle.candidates],
     }

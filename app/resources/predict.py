@@ -44,13 +44,14 @@ class Predict(Resource):
         """Parse, call the model, render."""
         body = read_body(request, self._settings)
         model = select(request, self._store)
+        g.timing.is_for(model)
         if model.bundle.preprocessing is None:
             tensors = read_tensors(request, body, model, self._settings)
             content = _answer(model, tensors, _top(model))
         else:
             pictures = read_pictures(request, body, self._settings)
             top = _top(model)
-            content = answer(model, (decode(model, pictures),), top, g.request_id)
+            content = answer(model, (decode(model, pictures, g.timing),), top, g.timing)
         return Response(content, mimetype="application/json")
 
 
@@ -58,7 +59,7 @@ def _answer(model: Model, tensors: Sequence[np.ndarray], top: int) -> bytes:
     """As `answer`. A tensor of the right form may still hold what the engine cannot take, such as an index that an
     embedding does not have: that is the likeliest reason, and the client is told."""
     try:
-        return answer(model, tensors, top, g.request_id)
+        return answer(model, tensors, top, g.timing)
     except ModelError:
         raise
     except Exception as fault:

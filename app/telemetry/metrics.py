@@ -1,116 +1,94 @@
-"""Every metric, declared once; right under several workers and across their restarts.
-
-Under gunicorn each worker writes to files in PROMETHEUS_MULTIPROC_DIR and any worker adds them all up. The files
-are named by the worker's slot (0, 1, ...), not by its process id: a restarted worker goes on counting in its
-predecessor's files, so that counters never fall and files do not pile up. `deploy/gunicorn.conf.py` hands out
-the slots.
-"""
+"""What counts where; right under several workers and across their restarts (declared.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import prometheus_client.values
-from flask import Flask, Response, g, request
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-    multiprocess,
-)
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest, multiprocess
 
 from model.store import State, Version
 
 from .. import release
-from .logs import logger
-
-SHARED = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
-if SHARED:
-    _SLOT = os.environ.get("KILN_WORKER_SLOT") or str(os.getpid())  # workers import this after the fork
-    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: _SLOT)
-
-REGISTRY = CollectorRegistry()
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-
-REQUESTS = Counter("kiln_requests", "Requests answered.", ["route", "method", "status"], registry=REGISTRY)
-REQUEST_SECONDS = Histogram(
-    "kiln_request_seconds",
-    "Time from the first line of the request to the answer.",
-    ["route"],
-    buckets=_SECONDS,
-    registry=REGISTRY,
+from .declared import (
+    ANSWER_SECONDS,
+    BATCH_INSTANCES,
+    DECODE_SECONDS,
+    ERRORS,
+    IMAGES,
+    IN_FLIGHT,
+    INFER_SECONDS,
+    INFO,
+    LOAD_SECONDS,
+    MODEL_ERRORS,
+    QUEUE_SECONDS,
+    READY,
+    REGISTRY,
+    REQUEST_SECONDS,
+    REQUESTS,
+    SHARED,
+    STATES,
+    WAITING,
+    WORKER_STARTS,
+    WORKERS,
+    WORKERS_CONFIGURED,
 )
-ERRORS = Counter("kiln_errors", "Requests refused or failed, by error code.", ["code"], registry=REGISTRY)
-ANSWERS = Counter(
-    "kiln_answers", "Requests answered by this version of a model.", ["model", "version"], registry=REGISTRY
-)
-IMAGES = Counter("kiln_images", "Pictures decoded.", registry=REGISTRY)
-DECODE_SECONDS = Histogram(
-    "kiln_decode_seconds", "Time to decode and resize the pictures of a request.", buckets=_SECONDS, registry=REGISTRY
-)
-INFER_SECONDS = Histogram(
-    "kiln_infer_seconds", "Time in the engine for the instances of a request.", buckets=_SECONDS, registry=REGISTRY
-)
-READY = Gauge(
-    "kiln_model_ready",
-    "Workers in which this version is AVAILABLE.",
-    ["model", "version"],
-    multiprocess_mode="livesum",
-    registry=REGISTRY,
-)
-INFO = Gauge("kiln_info", "The release that runs.", ["version"], multiprocess_mode="max", registry=REGISTRY)
+from .timing import Timing
 
 
-def install(app: Flask, *, access_log: bool) -> None:
-    """Count and time every request; log each one when asked to."""
-    INFO.labels(release.VERSION).set(1)
+class _OfModel(NamedTuple):
+    """The metrics of one version."""
 
-    @app.before_request
-    def start() -> None:
-        g.started = time.perf_counter()
-
-    @app.after_request
-    def finish(answer: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "unknown"
-        seconds = time.perf_counter() - g.started
-        record(route, request.method, request.path, answer.status_code, seconds, g.request_id, access_log=access_log)
-        return answer
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+    seconds: Histogram
+    decode: Histogram
+    infer: Histogram
 
 
 # Finding a metric by its labels costs as much as counting; there are few, since no label grows without bound.
 _requests = functools.cache(REQUESTS.labels)
 _errors = functools.cache(ERRORS.labels)
-_answers = functools.cache(ANSWERS.labels)
 _request_seconds = functools.cache(REQUEST_SECONDS.labels)
 
 
-def record(
-    route: str, method: str, path: str, status: int, seconds: float, request_id: str, *, access_log: bool
-) -> None:
-    """Count, time and, if asked to, log one answered request."""
-    method = method if method in _METHODS else "other"
+@functools.cache
+def _of_model(*labels: str) -> _OfModel:
+    declared = (ANSWER_SECONDS, DECODE_SECONDS, INFER_SECONDS)
+    return _OfModel(*(metric.labels(*labels) for metric in declared))
+
+
+def started(workers: int) -> None:
+    """Record that this worker runs, one of so many that should."""
+    INFO.labels(release.VERSION).set(1)
+    WORKERS.set(1)
+    WORKERS_CONFIGURED.set(workers)
+    WORKER_STARTS.inc()
+
+
+def count(route: str, method: str, status: int, timing: Timing, seconds: float) -> None:
+    """Count and time one answered request. route, method: of few values, whatever clients make up."""
     _requests(route, method, str(status)).inc()
     _request_seconds(route).observe(seconds)
-    if access_log:
-        fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1000, 2)}
-        logger.info("request", extra={"fields": {"request_id": request_id, **fields}})
+    if timing.queued is not None:
+        QUEUE_SECONDS.observe(timing.queued)
+    if timing.images:
+        IMAGES.inc(timing.images)
+    if not timing.model:
+        return
+    of_model = _of_model(*timing.model)
+    if timing.code:
+        MODEL_ERRORS.labels(*timing.model, timing.code).inc()
+    else:
+        of_model.seconds.observe(seconds)
+    for step, histogram in (("decode", of_model.decode), ("infer", of_model.infer)):
+        if (took := timing.seconds(step)) is not None:
+            histogram.observe(took)
 
 
-def observe_decoding(seconds: float, images: int) -> None:
-    """Record the time that the pictures of one request took to decode."""
-    DECODE_SECONDS.observe(seconds)
-    IMAGES.inc(images)
+def count_error(code: str) -> None:
+    """Count one refused or failed request."""
+    _errors(code).inc()
 
 
 def count_unread(code: str, status: int) -> None:
@@ -119,20 +97,32 @@ def count_unread(code: str, status: int) -> None:
     _requests("unread", "other", str(status)).inc()
 
 
-def observe_inference(seconds: float, model: str, version: str) -> None:
-    """Record the time of one request in the engine. model, version: of one that is loaded, so that they are few."""
-    INFER_SECONDS.observe(seconds)
-    _answers(model, version).inc()
+def backlog(waiting: int, in_flight: int) -> None:
+    """Record how many requests wait in this worker, and how many connections are with its threads."""
+    WAITING.set(waiting)
+    IN_FLIGHT.set(in_flight)
 
 
-def count_error(code: str) -> None:
-    """Count one refused or failed request."""
-    _errors(code).inc()
+@functools.cache
+def _batch(model: str, version: str, engine: str) -> Histogram:
+    return BATCH_INSTANCES.labels(model, version, engine)
+
+
+def batch(model: str, version: str, engine: str, instances: int) -> None:
+    """Record one call of an engine."""
+    _batch(model, version, engine).observe(instances)
+
+
+def load(model: str, version: str, seconds: float, outcome: str) -> None:
+    """Record one try to load a version. outcome: "available" or "failed"."""
+    LOAD_SECONDS.labels(model, version, outcome).observe(seconds)
 
 
 def model_state(version: Version) -> None:
-    """Record whether a version is AVAILABLE in this worker."""
+    """Record the state of a version in this worker."""
     READY.labels(version.name, version.version).set(version.state is State.AVAILABLE)
+    for state in State:
+        STATES.labels(version.name, version.version, state).set(version.state is state)
 
 
 class _WorkersFiles(multiprocess.MultiProcessCollector):

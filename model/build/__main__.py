@@ -68,7 +68,7 @@ def _options() -> argparse.Namespace:
 
 def _from_caller(options: argparse.Namespace) -> None:
     """Relative paths are relative to where the user stands; the launcher is in its own folder by now."""
-    stands = Path(os.environ.get("OLDPWD", "."))
+    stands = Path(os.environ.get("KILN_CWD", "."))
     for name in ("photos", "store", "weights"):
         if getattr(options, name) is not None:
             setattr(options, name, stands / getattr(options, name))

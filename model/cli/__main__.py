@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done, or all is good. 1: something is bad or was refused; it says what to do."""
     options = _parser().parse_args(arguments)
     # Relative to where the caller stood: the launcher has changed the folder.
-    store = Path(os.environ.get("OLDPWD", ""), options.store) if options.store else _default_store()
+    store = Path(os.environ.get("KILN_CWD", ""), options.store) if options.store else _default_store()
     commands: dict[str, Callable[[Path, argparse.Namespace], int]] = {
         "list": _list,
         "inspect": _inspect,

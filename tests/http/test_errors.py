@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, abort
 
 from app import errors
-from app.telemetry import metrics, request_id
+from app.telemetry import recording, request_id
 from model import errors as model_errors
 
 pytestmark = pytest.mark.http
@@ -34,7 +34,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
 def toy() -> Flask:
     app = Flask("toy")
     request_id.install(app)
-    metrics.install(app, access_log=False)
+    recording.install(app, recording.Recorder())
     errors.install(app)
     api = errors.Api(app)
 

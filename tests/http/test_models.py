@@ -57,6 +57,7 @@ def test_one_model_says_all_that_a_client_needs(many: FlaskClient) -> None:
         "scores": "as_is",
         "preprocessing": first["preprocessing"],
         "built": {"photos": "number 1"},
+        "candidates": [],
     }
     assert first["preprocessing"]["height"] == 16
     assert first["preprocessing"]["range"] == "-1..1"
@@ -193,5 +194,5 @@ def test_answers_are_counted_by_model_and_version(many: FlaskClient) -> None:
     ask(many, "?version=1")
     ask(many, "?model=lion")
     text = many.get("/metrics").text
-    assert 'kiln_answers_total{model="pets",version="1"}' in text
+    assert 'kiln_answer_seconds_count{dialect="kiln",engine="keras",model="pets",version="1"}' in text
     assert "lion" not in text

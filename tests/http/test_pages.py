@@ -23,6 +23,7 @@ def test_live_ready_and_version(client: FlaskClient) -> None:
     assert ready.json["models"] == [{"name": "catdog", "version": "1", "state": "AVAILABLE"}]
     version = client.get("/version").json
     assert version["kiln"] == release.VERSION
+    assert version["build"] is None  # a checkout has no build stamp
     assert version["models"][0]["engine"] == "litert"
 
 

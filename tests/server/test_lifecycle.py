@@ -208,7 +208,7 @@ def test_term_does_not_wait_for_silent_clients(start_service: Callable[..., Serv
 
 def test_wrong_settings_end_the_start_and_name_every_problem(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    environment = servers.clean_environment(port="x", workers=0, colour="red")
+    environment = servers.clean_environment(port="x", workers=-1, colour="red")
     with servers.running(servers.GUNICORN, log, cwd=ROOT, env=environment) as process:
         assert process.wait(30) != 0
     for name in ("KILN_PORT", "KILN_WORKERS", "KILN_COLOUR"):

@@ -9,11 +9,13 @@ import psutil
 import pytest
 import requests
 
-from tests.servers import Server, assert_error, wait_for
+from model.store import State
+from tests.servers import Server, assert_error, exchange, wait_for
 
 pytestmark = pytest.mark.server
 
 ANSWERED = 'kiln_requests_total{method="POST",route="/predict",status="200"}'
+CATDOG = 'dialect="kiln",engine="litert",model="catdog",version="1"'
 READY = 'kiln_model_ready{model="catdog",version="1"}'
 
 
@@ -50,7 +52,7 @@ def test_counts_are_of_all_workers_and_outlive_them(start_service: Callable[...,
     # Both have counted, or the sum would prove nothing.
     assert {"counter_0.db", "counter_1.db"} <= {file.name for file in base.metrics_folder().iterdir()}
     first = counters(base)
-    assert first[ANSWERED] == first["kiln_images_total"] == first["kiln_infer_seconds_count"] == 30
+    assert first[ANSWERED] == first["kiln_images_total"] == first[f"kiln_infer_seconds_count{{{CATDOG}}}"] == 30
 
     replace_workers(base, base.workers()[:1])
     second = counters(base)
@@ -110,8 +112,41 @@ def test_every_kind_of_request_is_counted(start_service: Callable[..., Server], 
     assert found['kiln_errors_total{code="method_not_allowed"}'] == 2
     assert found['kiln_requests_total{method="GET",route="unknown",status="404"}'] == 1
     assert found['kiln_request_seconds_count{route="/predict"}'] == 4
+    assert found[f'kiln_model_errors_total{{code="not_an_image",{CATDOG}}}'] == 1
+    # Queue and compute apart, for each model, by what it answered.
+    for name in ("answer", "decode", "infer"):
+        assert found[f"kiln_{name}_seconds_count{{{CATDOG}}}"] == 3
+    assert found["kiln_queue_seconds_count"] >= 4
+    batches = 'engine="litert",model="catdog",version="1"'
+    assert found[f"kiln_batch_instances_count{{{batches}}}"] == 3
+    assert found[f"kiln_batch_instances_sum{{{batches}}}"] == 5
     # A client must not be able to make up labels.
     assert not any("BREW" in name or "xxxx" in name for name in found)
+
+
+def test_requests_that_never_reach_the_app_are_counted(start_service: Callable[..., Server], photo: bytes) -> None:
+    base = start_service(workers=1)
+    late = requests.post(f"{base.url}/predict", data=photo, headers={"X-Deadline-Ms": "0"}, timeout=10)
+    assert_error(late, 503, "deadline_exceeded")
+    assert_error(exchange(base.url, b"NO HTTP\r\n\r\n"), 400, "bad_request")
+    found = base.metrics()
+    assert found['kiln_errors_total{code="deadline_exceeded"}'] == 1
+    assert found['kiln_errors_total{code="bad_request"}'] == 1
+    assert found['kiln_requests_total{method="other",route="unread",status="503"}'] == 1
+
+
+def test_workers_loads_and_states(start_service: Callable[..., Server]) -> None:
+    base = start_service()
+    found = base.metrics()
+    assert found["kiln_workers"] == found["kiln_workers_configured"] == found["kiln_worker_starts_total"] == 2
+    assert found["kiln_requests_waiting"] == 0
+    assert found['kiln_model_load_seconds_count{model="catdog",outcome="available",version="1"}'] == 2
+    states = {state: found[f'kiln_model_state{{model="catdog",state="{state}",version="1"}}'] for state in State}
+    assert states == dict.fromkeys(State, 0) | {State.AVAILABLE: 2}
+    replace_workers(base, base.workers())
+    found = base.metrics()
+    assert found["kiln_workers"] == found["kiln_workers_configured"] == 2
+    assert found["kiln_worker_starts_total"] == 4
 
 
 def test_the_format_is_prometheus(base: Server) -> None:

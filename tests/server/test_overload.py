@@ -62,7 +62,7 @@ def test_a_refusal_says_what_to_do(start_service: Callable[..., Server], cut: in
 def test_time_spent_in_the_proxy_counts(start_service: Callable[..., Server]) -> None:
     server = start_service(workers=1, deadline=5)
     with connect(server.url) as connection:
-        connection.sendall(head("X-Request-Start: t=1700000000.000") + PHOTO)
+        connection.sendall(head("X-Request-Start: t=1700000000.000", "X-Deadline-Ms: 900") + PHOTO)
         assert_error(read_answer(connection), 503, "deadline_exceeded")
 
 

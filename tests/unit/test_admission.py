@@ -53,14 +53,15 @@ def test_a_client_can_shorten_its_deadline(patience: str, expected: float) -> No
     assert Admission(1.0).expiry(100.0, "", patience) == 100.0 + expected
 
 
-def test_the_time_in_a_proxy_counts() -> None:
-    found = Admission(1.0).expiry(100.0, f"t={time.time() - 0.5:.3f}", "")
-    assert 100.3 < found <= 100.501
+def test_the_time_in_a_proxy_counts_for_a_client_with_a_deadline() -> None:
+    started = f"t={time.time() - 0.5:.3f}"
+    assert 100.1 < Admission(1.0).expiry(100.0, started, "800") <= 100.301
+    assert Admission(1.0).expiry(100.0, started, "") == 101.0
 
 
 @pytest.mark.parametrize("started", ["t=", "t=x", "t=nan", "t=inf", "t=1e9", "1700000000", "t=99999999999", "t=-5"])
 def test_a_start_that_makes_no_sense_or_is_to_come_counts_for_nothing(started: str) -> None:
-    assert Admission(1.0).expiry(100.0, started, "") == 101.0
+    assert Admission(1.0).expiry(100.0, started, "900") == 100.9
 
 
 @given(st.text(max_size=30), st.text(max_size=30))

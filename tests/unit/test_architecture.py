@@ -90,9 +90,16 @@ def test_settings_import_nothing_of_the_web() -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    allowed = {"app/settings.py", "app/telemetry/metrics.py", "model/engines/keras.py"}
+    allowed = {"app/settings.py", "app/telemetry/declared.py", "model/engines/keras.py"}
     allowed |= {"model/cli/__main__.py"}  # where the caller stood, and the store that the server would take
     for path in modules("app") + modules("model"):
         relative = str(path.relative_to(ROOT))
         if relative not in allowed and not relative.startswith(("model/build/", "model/training/")):
             assert "os.environ" not in path.read_text(), relative
+
+
+@pytest.mark.parametrize("path", modules("app") + modules("model"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_traces_are_an_extra(path: Path) -> None:
+    if path.name != "tracing.py":
+        for name, line in imported(path):
+            assert name.partition(".")[0] != "opentelemetry", f"{path}:{line} imports {name}"

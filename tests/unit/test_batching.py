@@ -56,7 +56,8 @@ def test_one_call_alone_is_passed_on() -> None:
 
 def test_what_comes_while_the_engine_runs_is_gathered() -> None:
     engine = Doubler()
-    batcher = Batcher(engine, max_batch=4)
+    told: list[int] = []
+    batcher = Batcher(engine, max_batch=4, on_batch=told.append)
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(batcher, row(1))
         assert engine.entered.acquire(timeout=20)
@@ -67,7 +68,7 @@ def test_what_comes_while_the_engine_runs_is_gathered() -> None:
         engine.let_go.release(10)
         answers = [future.result(20)[0].item() for future in (first, *others)]
     assert answers == [2, 4, 6, 8, 10, 12, 14]
-    assert engine.batches == [1, 4, 2]
+    assert engine.batches == told == [1, 4, 2]
 
 
 def test_a_bad_one_fails_alone() -> None:

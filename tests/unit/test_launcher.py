@@ -137,6 +137,8 @@ def checkout(bare):
     bare.add_program("nginx")
     bare.add_program("chromium")
     bare.add_program("wrk")
+    for tool in ("mmdebstrap", "systemd-nspawn", "ip"):
+        bare.add_program(tool)
     return bare
 
 
@@ -196,7 +198,7 @@ def test_a_serving_machine_gets_no_tensorflow():
 def test_help_needs_nothing(bare, arguments):
     result = bare.run(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
-    for command in ("run", "models", "test", "check", "bench", "build", "train", "lock", "help"):
+    for command in ("run", "models", "test", "check", "bench", "build", "train", "bake", "lock", "help"):
         assert f"./kiln {command}" in result.stdout
     assert len(result.stdout.splitlines()) < 20
 
@@ -262,6 +264,32 @@ def test_build_has_all_that_it_needs_and_knows_where_the_caller_stands(checkout,
     result = checkout.run("build", "my model.keras", "--name", "pets", cwd=tmp_path)
     assert result.stdout == "model.build my model.keras --name pets\n"
     assert checkout.log == [*FULL, "model.build my model.keras --name pets"]
+
+
+def bake_stub(checkout):
+    script = checkout.root / "deploy/image/bake.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text('#!/bin/sh\nfor argument; do echo "argument=$argument"; done\nexit 5\n')
+    script.chmod(0o755)
+
+
+def test_bake_needs_no_python(bare):
+    bake_stub(bare)
+    result = bare.run("bake", "--target", "packer", "--out", "two words")
+    assert result.stdout.splitlines() == [f"argument={word}" for word in ("--target", "packer", "--out", "two words")]
+    assert (result.returncode, result.stderr, bare.log) == (5, "", [])
+
+
+def test_bake_says_what_a_target_needs(bare):
+    bake_stub(bare)
+
+    def missing(*options):
+        return re.findall(r"apt-get install ([a-z0-9-]+)", bare.run("bake", *options).stderr)
+
+    assert missing("--target", "rootfs") == ["mmdebstrap", "systemd-container"]
+    # What lies in /usr/sbin is found whatever the path.
+    assert {"mmdebstrap", "systemd-container", "mtools", "qemu-utils"} <= set(missing("--target", "qcow2"))
+    assert "qemu-system-x86" in missing("--target", "qcow2", "--boot-test")
 
 
 LINT = ["ruff check --quiet .", "ruff format --check --quiet .", "mypy --no-error-summary"]
@@ -392,6 +420,18 @@ def test_the_keras_engine_may_be_a_setting(checkout):
 def test_other_engines_do_not(checkout):
     checkout.run("run", "--engine", "litert", "--name", "keras")
     assert checkout.log == SERVE
+
+
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_a_bundle_that_only_keras_can_run_gets_tensorflow(checkout, tmp_path, how):
+    bundle = tmp_path / "bundles" / "text" / "1"
+    bundle.mkdir(parents=True)
+    (bundle / "bundle.json").write_text('{\n  "default_engine": "keras"\n}\n')
+    if how == "option":
+        checkout.run("run", "--store", "bundles", cwd=tmp_path)
+    else:
+        checkout.run("run", KILN_STORE=str(tmp_path / "bundles"))
+    assert checkout.log == FULL
 
 
 def test_a_failed_set_up_says_why_and_is_done_again(checkout):

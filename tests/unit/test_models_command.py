@@ -138,7 +138,7 @@ def test_remove(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_as_a_program_it_takes_a_store_relative_to_the_caller(store: Path) -> None:
     command = [sys.executable, "-m", "model.cli", "list", "--json"]
-    environment = {**os.environ, "OLDPWD": str(store.parent)}
+    environment = {**os.environ, "KILN_CWD": str(store.parent)}
     given = subprocess.run([*command, "--store", "store"], cwd=ROOT, env=environment, capture_output=True, check=True)
     environment["KILN_STORE"] = str(store)
     declared = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)

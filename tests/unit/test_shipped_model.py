@@ -40,7 +40,8 @@ def test_engines_agree_on_every_validation_photo(pettrain: Path) -> None:
     with (pettrain / "manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
     tensors = np.stack([to_tensor((pettrain / r["path"]).read_bytes(), bundle.preprocessing, Limits()) for r in rows])
-    served, reference = (engines.load(n, SHIPPED / bundle.engine_file(n).name)(tensors) for n in ("litert", "keras"))
+    files = {name: SHIPPED / bundle.engine_file(name).name for name in ("litert", "keras")}
+    served, reference = (engines.load(name, file)(tensors)[0] for name, file in files.items())
     assert np.array_equal(served.argmax(1), reference.argmax(1))
     assert np.abs(served - reference).max() <= 1e-3
     truth = np.array([bundle.labels.index(row["label"]) for row in rows])

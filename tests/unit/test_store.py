@@ -99,7 +99,7 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_raises_leaves_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(name: str, file: Path) -> None:
+    def broken(name: str, file: Path, threads: int) -> None:
         raise RuntimeError("native trouble")
 
     monkeypatch.setattr("model.engines.load", broken)
@@ -262,6 +262,16 @@ def test_a_removed_version_is_unloaded_and_the_one_before_takes_over(tmp_path: P
     assert told.index(("1", "AVAILABLE")) < told.index(("2", "UNLOADING")) < told.index(("2", "END"))
 
 
+def test_each_try_to_load_is_told(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    broken = stores.add(tmp_path, "2")
+    file = broken / "golden.npz"
+    file.write_bytes(bytes(file.stat().st_size))
+    told: list[tuple[str, str, str]] = []
+    opened(tmp_path, on_load=lambda name, version, seconds, outcome: told.append((name, version, outcome)))
+    assert told == [("catdog", "2", "failed"), ("catdog", "1", "available")]
+
+
 def test_the_last_version_may_be_removed_and_another_put_there(tmp_path: Path) -> None:
     folder = stores.add(tmp_path, "1")
     store = opened(tmp_path)
@@ -284,10 +294,10 @@ def test_a_version_that_vanishes_while_it_loads(tmp_path: Path, monkeypatch: pyt
 
     load = engines.load
 
-    def vanishing(name: str, file: Path) -> engines.Engine:
+    def vanishing(name: str, file: Path, threads: int) -> engines.Engine:
         if file.parent == folder:
             (folder / victim).unlink() if victim else shutil.rmtree(folder)
-        return load(name, file)
+        return load(name, file, threads)
 
     monkeypatch.setattr("model.engines.load", vanishing)
     store.load()

@@ -1,0 +1,121 @@
+"""What gunicorn tells systemd, heard by a socket in systemd's place; the units themselves are tests/image's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests import servers
+from tests.servers import ROOT, wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")]
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """The end of NOTIFY_SOCKET that systemd has."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(servers.START_SECONDS)
+        yield end
+
+
+@contextlib.contextmanager
+def service(tmp_path: Path, watchdog: str = "", **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+    """gunicorn on a socket that it inherits, as kiln.service starts it. Port 0 of loopback in kiln.sock's place."""
+    environment = servers.clean_environment(workers=1, bind="127.0.0.1:0", **settings)
+    environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "RUNTIME_DIRECTORY": str(tmp_path)}
+    if watchdog:
+        environment["WATCHDOG_USEC"] = watchdog
+    with servers.running(servers.GUNICORN, tmp_path / "log", cwd=ROOT, env=environment) as process:
+        yield process
+
+
+def heard(systemd: socket.socket) -> dict[str, str]:
+    """The next message."""
+    return dict(line.split("=", 1) for line in systemd.recv(4096).decode().splitlines())
+
+
+def test_ready_is_said_when_a_worker_answers_and_not_before(tmp_path: Path, systemd: socket.socket) -> None:
+    with service(tmp_path):
+        assert heard(systemd) == {"READY": "1", "WATCHDOG": "1", "STATUS": "ready: catdog/1"}
+    log = (tmp_path / "log").read_text()
+    assert "catdog version 1: AVAILABLE" in log
+
+
+def test_a_service_that_has_no_model_says_so(tmp_path: Path, systemd: socket.socket) -> None:
+    """It runs: it answers why it is not ready, and a load balancer stays away."""
+    (tmp_path / "store").mkdir()
+    with service(tmp_path, store=tmp_path / "store"):
+        message = heard(systemd)
+    assert message["READY"] == "1"
+    assert message["STATUS"].startswith("not ready: ")
+    assert "holds no versions" in message["STATUS"]
+
+
+def test_the_watchdog_is_fed_while_the_service_answers(tmp_path: Path, systemd: socket.socket) -> None:
+    with service(tmp_path, watchdog="400000") as master:
+        for _ in range(3):
+            assert heard(systemd)["WATCHDOG"] == "1"
+        children = psutil.Process(master.pid).children()
+        [worker] = [child for child in children if "notify.py" not in " ".join(child.cmdline())]
+        worker.send_signal(signal.SIGSTOP)
+        systemd.settimeout(2)
+        with contextlib.suppress(TimeoutError):
+            heard(systemd)  # one answer may have been on its way
+        with pytest.raises(TimeoutError):
+            heard(systemd)
+        worker.send_signal(signal.SIGCONT)
+        systemd.settimeout(servers.START_SECONDS)
+        assert heard(systemd)["WATCHDOG"] == "1"
+
+
+def test_the_process_that_watches_ends_with_the_master_however_that_ends(
+    tmp_path: Path, systemd: socket.socket
+) -> None:
+    with service(tmp_path) as master:
+        heard(systemd)
+        everyone = psutil.Process(master.pid).children()
+        [watcher] = [child for child in everyone if "notify.py" in " ".join(child.cmdline())]
+        master.kill()
+        wait_for(lambda: not watcher.is_running(), "the watcher to end")
+        for worker in everyone:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+
+
+def test_reload_hands_new_settings_over(tmp_path: Path, systemd: socket.socket) -> None:
+    def reload(**settings: object) -> subprocess.CompletedProcess[str]:
+        environment = servers.clean_environment(workers=1, bind="127.0.0.1:0", **settings)
+        environment |= {"RUNTIME_DIRECTORY": str(tmp_path), "MAINPID": str(master.pid)}
+        command = [sys.executable, "deploy/reload.py"]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    def most_images() -> int:
+        [listening] = [c for c in psutil.Process(master.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        document = requests.get(f"http://127.0.0.1:{listening.laddr.port}/openapi.json", timeout=10).text
+        return int(document.partition('"maxItems":')[2].partition(",")[0].partition("}")[0])
+
+    with service(tmp_path, max_images=5) as master:
+        heard(systemd)
+        assert most_images() == 5
+        assert reload(max_images=6).returncode == 0
+        assert most_images() == 6  # when it returns, the old workers are gone
+        refused = reload(max_images="many", port=0)
+        assert refused.returncode == 1
+        assert "KILN_MAX_IMAGES" in refused.stderr
+        assert "KILN_PORT" in refused.stderr
+        assert most_images() == 6
+        assert reload().returncode == 0
+        assert most_images() == 16  # one that is taken out again has its default
+        assert json.loads((tmp_path / "environment.json").read_text()).keys() == {"KILN_WORKERS", "KILN_BIND"}

@@ -1,0 +1,174 @@
+"""The files that make a node agree with each other and with the code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import hcl2
+import pytest
+
+from app.settings import Settings
+from deploy import reload
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ROOT / "deploy" / "image"
+SYSTEMD = ROOT / "deploy" / "systemd"
+SCRIPTS = sorted(IMAGE.glob("*.sh"))
+
+
+def option(file: Path, name: str) -> str:
+    """The value of a line of a unit, of gunicorn.conf.py or of nginx.conf."""
+    [value] = re.findall(rf"^\s*{name}\s*[= ]\s*(.*?);?(?:\s+#.*)?$", file.read_text(), re.MULTILINE)
+    return value
+
+
+def unit(name: str, file: str = "kiln.service") -> str:
+    return option(SYSTEMD / file, name)
+
+
+def gunicorn(name: str) -> int:
+    return int(option(ROOT / "deploy" / "gunicorn.conf.py", name))
+
+
+def test_each_one_waits_longer_than_what_it_waits_for() -> None:
+    """Workers finish before the master gives up on them, the master before systemd does."""
+    assert gunicorn("graceful_timeout") < int(unit("TimeoutStopSec")) - 5
+    assert Settings().timeout < int(unit("WatchdogSec")) - 5
+    assert Settings().load_wait < int(unit("TimeoutStartSec")) - 5
+    assert gunicorn("graceful_timeout") < reload.WAIT_SECONDS < int(unit("TimeoutStartSec"))  # limits a reload, too
+
+
+def test_nginx_and_the_service_meet_at_the_socket_that_systemd_holds() -> None:
+    socket = unit("ListenStream", "kiln.socket")
+    assert f"KILN_BIND=unix:{socket}" in unit("Environment")
+    assert f"server unix:{socket} " in (ROOT / "deploy" / "nginx.conf").read_text()
+    assert unit("SocketGroup", "kiln.socket") == option(ROOT / "deploy" / "nginx.conf", "user")
+
+
+def test_queues_and_files_fit() -> None:
+    somaxconn = int(option(SYSTEMD / "sysctl.conf", r"net\.core\.somaxconn"))
+    assert int(unit("Backlog", "kiln.socket")) <= somaxconn
+    files = int(option(ROOT / "deploy" / "nginx.conf", "worker_rlimit_nofile"))
+    assert int(unit("LimitNOFILE", "nginx.service.conf")) >= files
+
+
+def test_what_the_units_run_is_there() -> None:
+    for line in re.findall(r"^Exec\w+=(.*)$", (SYSTEMD / "kiln.service").read_text(), re.MULTILINE):
+        program, *arguments = line.split()
+        assert program.startswith("/opt/kiln/venv/bin/")
+        for argument in arguments:
+            assert not argument.startswith("deploy/") or (ROOT / argument).is_file(), line
+
+
+def test_shipped_settings_are_settings() -> None:
+    lines = (SYSTEMD / "kiln.env").read_text().splitlines()
+    names = [line.lstrip("#").partition("=")[0] for line in lines if re.match(r"#?KILN_\w+=", line)]
+    assert names
+    for name in names:
+        assert hasattr(Settings(), name.removeprefix("KILN_").lower()), name
+
+
+@pytest.mark.parametrize("name", ["kiln.service", "kiln.socket"])
+def test_systemd_understands_the_units(name: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    for file in ("kiln.service", "kiln.socket"):
+        # Programs and users that this machine has in place of the node's.
+        text = (
+            (SYSTEMD / file).read_text().replace("/opt/kiln/venv/bin/python", "/bin/sh").replace("=kiln\n", "=daemon\n")
+        )
+        (tmp_path / file).write_text(text.replace("=www-data\n", "=daemon\n"))
+    command = ["systemd-analyze", "verify", "--man=no", tmp_path / name]
+    said = subprocess.run(command, capture_output=True, text=True)
+    ours = [line for line in said.stderr.splitlines() if str(tmp_path) in line or line.startswith("kiln.")]
+    assert ours == []
+
+
+# --- The scripts of the image
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_scripts_are_strict_and_runnable(script: Path) -> None:
+    text = script.read_text()
+    assert text.startswith("#!/usr/bin/env bash\n")
+    assert "\nset -euo pipefail\n" in text
+    assert script.stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", script], capture_output=True).stderr == b""
+    assert not re.search(r"https?://(?!archive\.ubuntu\.com|security\.ubuntu\.com|(deb|security)\.debian\.org)", text)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_shellcheck_finds_nothing(script: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    assert subprocess.run(["shellcheck", script], capture_output=True, text=True).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "--target is rootfs, qcow2 or packer"),
+        (["--target", "floppy"], "--target is rootfs, qcow2 or packer"),
+        (["--target", "rootfs", "--boot-test"], "--boot-test is for --target qcow2"),
+        (["--colour", "red"], "unknown option --colour"),
+    ],
+)
+def test_bake_says_what_is_wrong(options: list[str], says: str) -> None:
+    result = subprocess.run([IMAGE / "bake.sh", *options], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert says in result.stderr.splitlines()[-1]
+
+
+def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "deploy" / "image" / "provision.sh"
+    script.parent.mkdir(parents=True)
+    shutil.copy(IMAGE / "provision.sh", script)
+    result = subprocess.run([script], capture_output=True, text=True)
+    assert result.returncode == 1
+    for part in ("api.py", "app", "requirements/serve.txt"):
+        assert f"{tmp_path}/{part} is missing" in result.stderr
+    assert result.stdout == ""
+
+
+# --- Packer
+
+
+def templates() -> dict[str, dict[str, object]]:
+    found = {}
+    for file in sorted((IMAGE / "packer").glob("*.pkr.hcl")):
+        with file.open() as text:
+            found[file.name] = hcl2.load(text)
+    return found
+
+
+def test_the_templates_are_hcl_and_build_on_three_clouds_with_one_script() -> None:
+    parsed = templates()
+    kinds = {kind.strip('"') for file in parsed.values() for source in file.get("source", []) for kind in source}
+    assert kinds == {"amazon-ebs", "googlecompute", "azure-arm"}
+    text = (IMAGE / "packer" / "kiln.pkr.hcl").read_text()
+    assert all(f'"source.{kind}.kiln"' in text for kind in kinds)
+    assert text.index("deploy/image/provision.sh") < text.index("deploy/image/seal.sh")
+
+
+def test_each_variable_of_the_templates_is_declared_and_used() -> None:
+    text = "".join(file.read_text() for file in (IMAGE / "packer").glob("*.pkr.hcl"))
+    assert set(re.findall(r"\bvar\.(\w+)", text)) == set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
+
+
+def test_packed_for_packer(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [IMAGE / "bake.sh", "--target", "packer", "--out", tmp_path], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    made = {path.name for path in (tmp_path / "packer").iterdir()}
+    assert made == {*templates(), "kiln.tar.gz", "commit.auto.pkrvars.hcl"}
+    listing = subprocess.run(["tar", "-tzf", tmp_path / "packer/kiln.tar.gz"], capture_output=True, text=True).stdout
+    for part in ("api.py", "app/__init__.py", "model/store/catdog/1/bundle.json", "deploy/image/provision.sh"):
+        assert f"./{part}\n" in listing
+    assert "__pycache__" not in listing
+    assert "model/training" not in listing
