@@ -135,13 +135,13 @@ def answers_of(base: Server, raw: bytes, *, half_close: bool = False) -> list[An
     half_close: say that this is all; nginx would take that for a client that has gone, and drop its request.
     """
     found = []
-    with connect(base.url, timeout=10 if half_close else SILENCE) as connection:
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            connection.sendall(raw)
-            if half_close:
-                connection.shutdown(socket.SHUT_WR)
-            while (answer := read_answer(connection)) is not None:
-                found.append(answer)
+    timeout = 10 if half_close else SILENCE
+    with contextlib.suppress(ConnectionError, TimeoutError), connect(base.url, timeout) as connection:
+        connection.sendall(raw)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        while (answer := read_answer(connection)) is not None:
+            found.append(answer)
     return found
 
 
