@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import settings
@@ -25,6 +26,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from . import routes
     from .admission import Admission
     from .express import Express
+    from .keys import guard
     from .telemetry import logs, metrics, recording, request_id, tracing
 
     config = config or settings.read()
@@ -51,11 +53,13 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     app.extensions["kiln"] = {
         "settings": config,
         "store": store,
-        "express": Express(store, config, recorder),
+        "express": None if config.api_keys else Express(store, config, recorder),  # Flask looks at the keys
         "admission": Admission(config.deadline, recorder),
         "recorder": recorder,
     }
     request_id.install(app)
     recording.install(app, recorder)
+    if config.api_keys:
+        guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()))
     routes.install(app)
     return app

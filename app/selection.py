@@ -18,8 +18,10 @@ _CLIENT = "HTTP_" + CLIENT_HEADER.upper().replace("-", "_")  # as WSGI has it
 NAMES = ("model", "version", "label")
 
 
-def select(request: Request, store: Store) -> Model:
+def select(request: Request, store: Store, proxies: int) -> Model:
     """The model that ?model=, ?version= and ?label= name; without them the default one.
+
+    proxies: how many stand before the worker, as in `client`.
 
     Raises RequestError 400 with every problem of these, and what Store.get raises.
     """
@@ -31,19 +33,22 @@ def select(request: Request, store: Store) -> Model:
     if problems:
         raise RequestError(400, "bad_query", "; ".join(problems) + ". GET /models lists what there is.")
     name, version, label = (next(iter(given[name]), None) for name in NAMES)
-    return store.get(name or "", version, label, client(request.environ))
+    return store.get(name or "", version, label, client(request.environ, proxies))
 
 
-def client(environ: Mapping[str, Any]) -> str:
+def client(environ: Mapping[str, Any], proxies: int) -> str:
     """Who asks: what the client says in X-Client-ID, else its address, as a proxy tells it or the socket.
 
+    proxies: how many stand before the worker. Each adds to the right of X-Forwarded-For whom it was asked by, so that
+    the entry which the outermost added counts; what is left of it the client has made up. 0 believes nothing of it.
     Nothing but a canary split rests on it, so whoever makes one up gets the one or the other version and no more.
     """
     told: str = environ.get(_CLIENT, "")
     if told:
         return told
-    proxied: str = environ.get("HTTP_X_FORWARDED_FOR", "")
-    return proxied.partition(",")[0].strip() or str(environ.get("REMOTE_ADDR", ""))
+    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    proxied: str = hops[-proxies].strip() if 0 < proxies <= len(hops) else ""
+    return proxied or str(environ.get("REMOTE_ADDR", ""))
 
 
 def served(store: Store) -> list[Model]:

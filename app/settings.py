@@ -1,7 +1,7 @@
 """Every setting, declared once: name, default, meaning. The only reader of the environment.
 
 `KILN_<NAME>` overrides a default. All are checked at start and every problem is reported at once. A setting
-that is a secret would carry `secret=True` and show as *** in logs; there is none so far.
+that is a secret would carry `secret=True` and show as *** in logs; there is none: API keys are in a file, as hashes.
 """
 
 from __future__ import annotations
@@ -71,6 +71,16 @@ def _text(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    try:
+        readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
+    except ValueError:  # no path at all
+        readable = False
+    if not readable:
+        raise ValueError("a file that can be read, or empty")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(filter(None, (name.strip() for name in text.split(","))))
     if any("/" in name or name.startswith(".") for name in names):
@@ -109,6 +119,8 @@ class Settings:
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
     drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
+    api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
+    trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
     access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
 
@@ -166,6 +178,12 @@ def traced(environment: Mapping[str, str] | None = None) -> bool:
     named = any(environment.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))
     switched_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
     return named and not switched_off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+
+
+def api_keys_file() -> Path | None:
+    """The file that KILN_API_KEYS names; it need not exist yet."""
+    named = os.environ.get("KILN_API_KEYS")
+    return Path(named) if named else None
 
 
 # Set by the launcher and the gunicorn configuration for their own children; not meant for users.

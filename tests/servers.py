@@ -63,11 +63,12 @@ class Answer:
         return json.loads(self.content)
 
 
-def connect(url: str, timeout: float = 10.0) -> socket.socket:
-    """A plain TCP connection to a server."""
+def connect(url: str, timeout: float = 10.0, source: str = "") -> socket.socket:
+    """A plain TCP connection to a server. source: the address it comes from, e.g. 127.0.0.2."""
     address = urlsplit(url)
     assert address.hostname is not None
-    return socket.create_connection((address.hostname, address.port or 80), timeout=timeout)
+    here = (source, 0) if source else None
+    return socket.create_connection((address.hostname, address.port or 80), timeout=timeout, source_address=here)
 
 
 def read_answer(connection: socket.socket) -> Answer | None:
@@ -244,6 +245,19 @@ def gunicorn(
         yield server
 
 
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder for a unix socket, whose path must be short; the folders of pytest are not always."""
+    with tempfile.TemporaryDirectory(prefix="kiln-") as folder:
+        yield Path(folder)
+
+
+def leave_socket(path: Path) -> None:
+    """A unix socket whose server has gone: whoever connects is refused."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
 # --- nginx ----------------------------------------------------------------------------------------------------------
 
 # Where the tests' copy of nginx.conf differs from the file that ships; its head names the same. In this order.
@@ -267,6 +281,24 @@ def nginx_conf(folder: Path, run: Path, port: int, prefix: str = "") -> str:
         text, count = re.subn(r"^ +location / \{\n.*\n +\}\n", lambda _: instead, text, flags=re.MULTILINE)
         assert count == 1
     return text
+
+
+def with_tls(text: str, port: int = 443) -> str:
+    """nginx.conf with TLS, made as its comments say."""
+    text, count = re.subn(r"^( +)(listen .*:?\d+ default_server;)$", r"\1# \2", text, count=1, flags=re.MULTILINE)
+    assert count == 1
+    plain = re.search(r"^ +# (listen .*default_server;)$", text, re.MULTILINE)
+    assert plain
+    lines = re.search(r"^( +# listen 443 (?:.*\n)(?: +# .*\n)+)", text, re.MULTILINE)
+    redirect = re.search(r"^ +# server \{\n(?: +# .*\n)+", text, re.MULTILINE)
+    assert lines
+    assert redirect
+    uncommented = [re.sub(r"^( +)# ?", r"\1", found[0], flags=re.MULTILINE) for found in (lines, redirect)]
+    text = text.replace(
+        lines[0],
+        uncommented[0].replace("listen 443 ", f"listen {port} " if port == 443 else f"listen 127.0.0.1:{port} "),
+    )
+    return text.replace(redirect[0], uncommented[1].replace("listen 80 default_server;", plain[1]))
 
 
 @functools.cache
@@ -304,10 +336,9 @@ def nginx(
 def behind_nginx(folder: Path, *, prefix: str = "", **settings: object) -> Iterator[Server]:
     """The whole house: nginx, a unix socket, gunicorn."""
     nginx_program()
-    # The path of a unix socket must be short, and the folders of pytest are not always.
     with (
-        tempfile.TemporaryDirectory(prefix="kiln-") as run,
+        short_folder() as run,
         gunicorn(folder, bind=f"unix:{run}/kiln.sock", **settings) as backend,
-        nginx(folder, Path(run), prefix, backend) as server,
+        nginx(folder, run, prefix, backend) as server,
     ):
         yield server

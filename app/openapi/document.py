@@ -12,11 +12,12 @@ from .models import models as list_models
 from .models import one_model
 from .parts import Schema, array, error, fields, get, get_text
 from .predict import predict
+from .security import with_keys
 
 
 def document(models: Sequence[Model], settings: Settings) -> Schema:
     """The whole document. models: those that can answer, the default one first; none while they are not ready."""
-    return {
+    whole: Schema = {
         "openapi": "3.1.0",
         "info": {
             "title": "Kiln",
@@ -37,6 +38,7 @@ def document(models: Sequence[Model], settings: Settings) -> Schema:
         },
         "components": {"schemas": {"Error": _error()}},
     }
+    return with_keys(whole) if settings.api_keys else whole
 
 
 def _ready() -> Schema:

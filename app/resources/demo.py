@@ -35,7 +35,7 @@ class Demo(Resource):
         """Render the page, also while no model is ready."""
         models = served(self._store)
         query = {name: request.args[name] for name in NAMES if name in request.args}
-        model = select(request, self._store) if query else _first(models)
+        model = select(request, self._store, self._settings.trusted_proxies) if query else _first(models)
         if model and not query and model.bundle.name != self._store.default:
             query = {"model": model.bundle.name}
         answer = make_response(
@@ -53,7 +53,10 @@ class Demo(Resource):
         )
         answer.headers["Content-Security-Policy"] = _POLICY
         answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["X-Frame-Options"] = "DENY"  # for browsers that do not know frame-ancestors
         answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+        answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         answer.headers["Cache-Control"] = "no-cache"
         return answer
 

@@ -43,7 +43,7 @@ class Predict(Resource):
     def post(self) -> Response:
         """Parse, call the model, render."""
         body = read_body(request, self._settings)
-        model = select(request, self._store)
+        model = select(request, self._store, self._settings.trusted_proxies)
         g.timing.is_for(model)
         if model.bundle.preprocessing is None:
             tensors = read_tensors(request, body, model, self._settings)

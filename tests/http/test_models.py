@@ -176,10 +176,17 @@ def test_the_split_sticks_to_a_client_and_reaches_both_versions(many: FlaskClien
 
 def test_whom_it_sticks_to() -> None:
     address = {"REMOTE_ADDR": "10.0.0.1"}
-    assert client_of({}) == ""
-    assert client_of(address) == "10.0.0.1"
-    assert client_of(address | {"HTTP_X_FORWARDED_FOR": "1.2.3.4, 5.6.7.8"}) == "1.2.3.4"
-    assert client_of(address | {"HTTP_X_FORWARDED_FOR": "1.2.3.4", "HTTP_X_CLIENT_ID": "me"}) == "me"
+    assert client_of({}, 1) == ""
+    assert client_of(address, 1) == "10.0.0.1"
+    assert client_of(address | {"HTTP_X_FORWARDED_FOR": "1.2.3.4", "HTTP_X_CLIENT_ID": "me"}, 1) == "me"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "whom"), [(0, "10.0.0.1"), (1, "5.6.7.8"), (2, "1.2.3.4"), (3, "made up"), (4, "10.0.0.1")]
+)
+def test_a_proxy_is_believed_and_a_client_is_not(proxies: int, whom: str) -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "made up, 1.2.3.4, 5.6.7.8"}
+    assert client_of(environ, proxies) == whom
 
 
 def test_the_express_way_splits_the_same(many: FlaskClient) -> None:

@@ -67,6 +67,15 @@ def test_the_page_uses_nothing_but_this_server(client: FlaskClient) -> None:
     page = client.get("/")
     assert page.content_type.startswith("text/html")
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    expected = {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+    assert expected.items() <= dict(page.headers).items()
+    assert "camera=()" in page.headers["Permissions-Policy"]
     for outside in ("http://", "https://", 'href="/', 'src="/', 'action="/'):
         assert outside not in page.text.replace("http://www.w3.org/", ""), outside
     for name in ("demo.css", "demo.js", "favicon.svg"):

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import http.server
 import json
 import re
 import shutil
-import socket
-import socketserver
 import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -29,6 +24,7 @@ from app.telemetry import request_id
 from deploy import answers
 from tests import servers
 from tests.servers import NGINX_CONF, ROOT, Server, assert_error, connect, exchange, post_head, read_answer, wait_for
+from tests.stand_in import Backend, before_backend, shorter
 
 pytestmark = pytest.mark.server
 
@@ -134,7 +130,7 @@ def test_codes_are_those_of_the_application() -> None:
     for status in codes.keys() & ours.keys():
         assert codes[status] == ours[status], status
     assert codes.keys() == entries("kiln_error_message").keys()
-    answered = set(re.findall(r"\d{3}", " ".join(re.findall(r"error_page ([^/;]+)/", CONF)))) - {"494"}
+    answered = set(re.findall(r"\d{3}", " ".join(re.findall(r"error_page ([^/;]+)/", CONF)))) - {"494", "497"}
     assert answered == codes.keys() - {"default"} | {"500"}
 
 
@@ -259,13 +255,36 @@ def test_headers_of_the_client_cannot_contradict_nginx(proxied: Server) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
 def test_metrics_are_for_this_machine_only(proxied: Server) -> None:
     assert requests.get(f"{proxied.url}/metrics", timeout=10).status_code == 200
-    with socket.create_connection(("127.0.0.1", proxied.port), timeout=10, source_address=("127.0.0.2", 0)) as other:
+    with connect(proxied.url, source="127.0.0.2") as other:
         other.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert_error(read_answer(other), 403, "forbidden")
         other.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = read_answer(other)
     assert answer is not None
     assert answer.status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
+@pytest.mark.parametrize("path", ["/metrics?x", "//metrics", "/./metrics", "/a/../metrics", "/%6detrics", "/metrics#x"])
+def test_no_other_spelling_of_metrics_gets_in(proxied: Server, path: str) -> None:
+    with connect(proxied.url, source="127.0.0.2") as other:
+        other.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert_error(read_answer(other), 403, "forbidden")
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/METRICS", "/metrics;x", "/metrics%20", "/static/../metrics%2f"])
+def test_what_nginx_takes_for_another_path_is_another_one(proxied: Server, path: str) -> None:
+    with connect(proxied.url) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert_error(read_answer(connection), 404, "not_found")
+
+
+def test_no_answer_is_sniffed_and_none_says_what_nginx_this_is(proxied: Server) -> None:
+    for path in ("/", "/live", "/static/demo.js", "/nowhere", "/.kiln-error"):  # of the application, and of nginx
+        answer = requests.get(proxied.url + path, timeout=10)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"  # once, not twice
+        assert answer.headers["Server"] == "nginx"
+        assert "Strict-Transport-Security" not in answer.headers  # there is no TLS
 
 
 def test_text_is_compressed(proxied: Server) -> None:
@@ -279,62 +298,6 @@ def test_text_is_compressed(proxied: Server) -> None:
 
 
 # --- Connections to gunicorn, seen from its side ----------------------------------------------------------------------
-
-
-class Backend(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """In gunicorn's place on its socket: answers, keeps connections, and hangs up on any request for /crash."""
-
-    daemon_threads = True
-
-    def __init__(self, run: Path) -> None:
-        super().__init__(f"{run}/kiln.sock", BackendHandler)
-        self.connections = 0
-        self.requests: list[str] = []
-        self.end = threading.Event()
-
-
-class BackendHandler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Backend
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections += 1
-
-    def do_GET(self) -> None:
-        self.server.requests.append(f"{self.command} {self.path}")
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/crash":
-            self.close_connection = True
-            return
-        if self.path == "/hang":
-            self.server.end.wait(20)
-        body = json.dumps(dict(self.headers)).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def before_backend(folder: Path, change: Callable[[str], str] = str) -> Iterator[tuple[str, Backend]]:
-    """nginx's url, and the stand-in for gunicorn behind it."""
-    servers.nginx_program()
-    with tempfile.TemporaryDirectory(prefix="kiln-") as run, Backend(Path(run)) as backend:
-        thread = threading.Thread(target=backend.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            with servers.nginx(folder, Path(run), change=change) as server:
-                yield server.url, backend
-        finally:
-            backend.end.set()
-            backend.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -389,17 +352,6 @@ def test_a_stalled_client_never_reaches_gunicorn(stand_in: tuple[str, Backend]) 
         connection.sendall(b"x")
         assert read_answer(connection) is not None
     assert "POST /predict" in backend.requests
-
-
-def shorter(name: str) -> Callable[[str], str]:
-    """Set one of the file's times to a second: a test can see what happens then, but not wait for it."""
-
-    def change(text: str) -> str:
-        text, count = re.subn(rf"^( *{name}) \d+s;", r"\1 1s;", text, flags=re.MULTILINE)
-        assert count == 1
-        return text
-
-    return change
 
 
 def test_no_answer_in_time(tmp_path: Path) -> None:

@@ -255,6 +255,25 @@ def test_models_needs_no_more_than_serving_does(checkout):
     assert checkout.log == [*SERVE, "model.cli use pets 2 --label two words"]
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "module"),
+    [("keys", ["add", "two words"], "app.keys"), ("doctor", ["--json"], "deploy.doctor")],
+)
+def test_what_a_serving_machine_runs_needs_no_more_than_serving_does(checkout, command, arguments, module):
+    said = f"{module} {' '.join(arguments)}"
+    assert checkout.run(command, *arguments).stdout == f"{said}\n"
+    assert checkout.log == [*SERVE, said]
+
+
+def test_audit_has_an_environment_of_its_own_and_looks_at_the_pinned_requirements(checkout):
+    asked = "pip_audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements/serve.txt"
+    version = re.search(r"^AUDIT_VERSION=(\S+)", (ROOT / "kiln").read_text(), re.M)[1]
+    for _ in range(2):
+        assert checkout.run("audit", "--format", "json").stdout == f"{asked} --format json\n"
+    said = f"{asked} --format json"
+    assert checkout.log == ["venv .venv-audit", f"pip pip-audit=={version}", said, said]
+
+
 def test_bench(checkout):
     checkout.run("bench", "--seconds", "3")
     assert checkout.log == [*FULL, "loadtest.bench --seconds 3"]

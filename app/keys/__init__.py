@@ -1,0 +1,1 @@
+"""API keys: who may ask, and how often. Off unless KILN_API_KEYS names a file of them."""

@@ -1,0 +1,125 @@
+"""Whether a request may pass: it has a key that is in the file now, and has not used it too often."""
+
+from __future__ import annotations
+
+import hmac
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask, Request, request
+
+from ..errors import RequestError
+from ..telemetry.logs import logger
+from . import file
+from .file import Key, KeysError
+
+# For whoever watches over the node. That /metrics is not for everybody is nginx's matter.
+OPEN = frozenset({"/live", "/ready", "/metrics"})
+_HEADERS = "Authorization: Bearer KEY or X-API-Key: KEY"
+
+
+class Bucket:
+    """So many requests a second, and at most a second's worth of them (or one) at once."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
+        self._most = max(1.0, rate)
+        self._left = self._most
+        self._clock = clock
+        self._seen = clock()
+
+    def take(self) -> float:
+        """Seconds to wait for one; 0 where it was there, and then it is taken."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._seen) * self.rate)
+        self._seen = now
+        if self._left >= 1:
+            self._left -= 1
+            return 0.0
+        return (1 - self._left) / self.rate
+
+
+class Guard:
+    """The keys of one worker. It looks at the file with each request, and reads it when it has changed.
+
+    workers: how many share a key's rate. Each gives its part, and requests do not spread evenly, so that a key may
+    meet its limit a little early; more than the rate it never gets.
+    Raises KeysError or OSError where the file cannot be used at start; later on, the keys stay as they were.
+    """
+
+    def __init__(self, path: Path, workers: int) -> None:
+        self._path = path
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._buckets: dict[str, Bucket] = {}
+        self._seen = self._look()
+        self._keys = file.read(path)
+
+    def check(self, asked: Request) -> None:
+        """Raises RequestError: 401 without a key that is known, 429 with one that was used too often."""
+        with self._lock:
+            self._follow()
+            keys = self._keys
+        key = _find(keys, _offered(asked))
+        if key is None:
+            message = f"This needs an API key: send {_HEADERS}. Whoever runs this service gives them out."
+            raise RequestError(401, "unauthorized", message, {"WWW-Authenticate": 'Bearer realm="kiln"'})
+        if key.rate and (seconds := self._wait(key)):
+            message = f"This key may make {key.rate:g} requests a second. Wait, then try again."
+            raise RequestError(429, "too_many_requests", message, {"Retry-After": str(math.ceil(seconds))})
+
+    def _wait(self, key: Key) -> float:
+        share = key.rate / self._workers
+        with self._lock:
+            bucket = self._buckets.get(key.name)
+            if bucket is None or bucket.rate != share:
+                bucket = self._buckets[key.name] = Bucket(share)
+            return bucket.take()
+
+    def _follow(self) -> None:
+        seen = self._look()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._keys = file.read(self._path)
+        except (KeysError, OSError) as wrong:
+            logger.error("API keys stay as they were: %s", wrong)
+            return
+        names = {key.name for key in self._keys}
+        self._buckets = {name: bucket for name, bucket in self._buckets.items() if name in names}
+        logger.info("API keys: %s", ", ".join(sorted(names)) or "none")
+
+    def _look(self) -> tuple[int, ...]:
+        """What differs after any change; nothing where there is no file."""
+        try:
+            seen = self._path.stat()
+        except OSError:
+            return ()
+        return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
+
+
+def install(app: Flask, guard: Guard) -> None:
+    """Ask the guard before anything else looks at a request, whatever its path, so that nobody learns which exist."""
+
+    @app.before_request
+    def check() -> None:
+        if request.path not in OPEN:
+            guard.check(request)
+
+
+def _offered(asked: Request) -> str:
+    scheme, _, key = asked.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else asked.headers.get("X-API-Key", "")
+
+
+def _find(keys: tuple[Key, ...], offered: str) -> Key | None:
+    """The key that was offered. Every one is compared, and in constant time, so that the time says nothing."""
+    found, digest = None, file.digest(offered)
+    for key in keys:
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found

@@ -1,0 +1,4 @@
+"""`./kiln doctor`: do nginx, gunicorn, the settings, systemd and the machine fit each other?
+
+It reads the files that are in force and changes nothing. Each file in checks/ holds one part of the chain.
+"""

@@ -1,0 +1,116 @@
+"""Everything that the checks look at, read once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app import settings
+from app.settings import Settings
+
+from . import nginx, unit
+from .findings import Finding, Level
+from .nginx import Directive, Way
+from .unit import Unit
+
+ROOT = Path(__file__).resolve().parents[2]
+# The file itself says what is in force, whatever it computes; it makes a folder, which on_exit takes away.
+_READ = """
+import json, runpy
+conf = runpy.run_path("deploy/gunicorn.conf.py")
+conf["on_exit"](None)
+print(json.dumps({name: value for name, value in conf.items() if isinstance(value, (int, float, str, list))}))
+"""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """settings: as the service has them. gunicorn: its configuration. way: nginx's location that leads to it, and
+    upstream the servers it names; None where nginx does not know Kiln. unit: systemd's, where there is one.
+    user: the name that the service runs under; empty for whoever asks."""
+
+    settings: Settings
+    gunicorn: dict[str, Any]
+    nginx: list[Directive]
+    way: Way | None
+    upstream: Directive | None
+    unit: Unit | None
+
+    @property
+    def user(self) -> str:
+        """Whom the service runs as; empty: whoever asks."""
+        return self.unit.last("User") if self.unit else ""
+
+
+def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None) -> tuple[Chain | None, list[Finding]]:
+    """(the chain, what could not be read). None where the rest is not worth a look."""
+    findings: list[Finding] = []
+    service = None
+    environment: Mapping[str, str] = os.environ
+    try:
+        if unit_file:
+            service = unit.read(unit_file)
+            environment, missing = service.environment()
+            if missing and not environment_file:
+                names = ", ".join(map(str, missing))
+                told = f"{unit_file} names {names}, which is not there: the service does not start."
+                findings.append(_problem(told, "Write it, or name the one in force with --env."))
+        if environment_file:
+            environment = {**(environment if unit_file else {}), **unit.read_environment(environment_file)}
+        config = settings.read(environment)
+    except settings.SettingsError as wrong:
+        return None, [*findings, _problem(f"{wrong}.", "The service does not start before they are right.")]
+    except OSError as fault:
+        return None, [*findings, _problem(f"{fault.filename}: {fault.strerror}", "Run this as root.")]
+    try:
+        tree = nginx.read(nginx_file)
+    except (nginx.NginxError, OSError) as wrong:
+        tree = []
+        findings.append(_problem(str(wrong), "Name nginx's configuration with --nginx."))
+    conf = _gunicorn(environment)
+    if conf is None:
+        return None, [*findings, _problem("deploy/gunicorn.conf.py cannot be run.", "Try ./kiln run, which says why.")]
+    way, upstream = _way(tree, config)
+    return Chain(config, conf, tree, way, upstream, service), findings
+
+
+def _problem(message: str, remedy: str) -> Finding:
+    return Finding("files", Level.PROBLEM, message, remedy)
+
+
+def _gunicorn(environment: Mapping[str, str]) -> dict[str, Any] | None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("KILN_")}
+    done = subprocess.run(  # noqa: S603  our own interpreter and our own words
+        [sys.executable, "-c", _READ], cwd=ROOT, env=others | dict(environment), capture_output=True, text=True
+    )
+    if done.returncode:
+        return None
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _way(tree: list[Directive], config: Settings) -> tuple[Way | None, Directive | None]:
+    """Of nginx's locations the one that leads to where gunicorn listens, else one whose name says Kiln."""
+    groups = nginx.upstreams(tree)
+    found = []
+    for way in nginx.ways(tree):
+        group = groups.get(way.target.partition("://")[2].partition("/")[0])
+        servers = [one.arguments[0] for one in group.block if one.name == "server"] if group else [way.target]
+        here = any(address(config) in server for server in servers)
+        found.append((not here, "kiln" not in f"{way.target} {servers}", way, group))
+    found = [one for one in found if not (one[0] and one[1])]
+    if not found:
+        return None, None
+    _, _, way, group = min(found, key=lambda one: one[:2])
+    return way, group
+
+
+def address(config: Settings) -> str:
+    """Where gunicorn listens, as nginx would write it."""
+    return config.bind or f"{config.host}:{config.port}"

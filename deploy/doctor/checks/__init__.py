@@ -1,0 +1,20 @@
+"""The checks, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..chain import Chain
+from ..findings import Findings
+from . import bodies, capacity, files, keys, memory, sockets, store, timeouts
+
+ALL: tuple[Callable[[Chain], Findings], ...] = (
+    sockets.check,
+    timeouts.check,
+    bodies.check,
+    store.check,
+    keys.check,
+    capacity.check,
+    memory.check,
+    files.check,
+)

@@ -1,0 +1,144 @@
+"""nginx's configuration as a tree of directives, and what is in force where it hands requests on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_TOKEN = re.compile(
+    r"""\s+ | \#[^\n]* | (?P<quoted>"(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*') | (?P<mark>[{};])
+    | (?P<word>(?:\\.|\$\{[^}]*\}|[^\s{};"'\\])(?:\\.|\$\{[^}]*\}|[^\s{};\\])*)""",
+    re.VERBOSE | re.DOTALL,
+)
+_TIME = re.compile(r"([0-9]+)(ms|s|m|h|d|w|M|y)?")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_NOT_INHERITED = frozenset({"location", "server", "upstream", "map", "geo", "include", "if", "types", "events", "http"})
+
+
+class NginxError(ValueError):
+    """The file cannot be read as nginx's configuration."""
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One directive; block holds those inside its braces."""
+
+    name: str
+    arguments: tuple[str, ...]
+    block: list[Directive] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A location that hands requests on. target: what proxy_pass says. values: the directives in force there."""
+
+    target: str
+    values: dict[str, tuple[str, ...]]
+
+    def seconds(self, name: str, default: str) -> float:
+        """A time, in seconds."""
+        return seconds(self.values.get(name, (default,))[0])
+
+    def size(self, name: str, default: str) -> int:
+        """A size, in bytes."""
+        return size(self.values.get(name, (default,))[0])
+
+
+def read(path: Path) -> list[Directive]:
+    """The whole configuration, with what it includes. Raises NginxError, and OSError."""
+    return _Reader(path.resolve().parent).read(path)
+
+
+def find(tree: list[Directive], name: str) -> Iterator[Directive]:
+    """Every directive of that name, however deep."""
+    for directive in tree:
+        if directive.name == name:
+            yield directive
+        yield from find(directive.block, name)
+
+
+def ways(tree: list[Directive], inherited: dict[str, tuple[str, ...]] | None = None) -> Iterator[Way]:
+    """Every location that hands requests on, with what it inherits."""
+    values = dict(inherited or {})
+    values |= {one.name: one.arguments for one in tree if one.name not in _NOT_INHERITED and not one.block}
+    here = [one for one in tree if one.name == "proxy_pass"]
+    if here:
+        yield Way(here[0].arguments[0], values)
+        values.pop("proxy_pass")
+    for one in tree:
+        if one.name in ("http", "server", "location", "if"):
+            yield from ways(one.block, values)
+
+
+def upstreams(tree: list[Directive]) -> dict[str, Directive]:
+    """The groups of servers, by name."""
+    return {one.arguments[0]: one for one in find(tree, "upstream")}
+
+
+def seconds(text: str) -> float:
+    """A time of nginx, such as 75s or 1h30m; a bare number counts seconds."""
+    return sum(int(number) * _SECONDS[unit or "s"] for number, unit in _TIME.findall(text))
+
+
+def size(text: str) -> int:
+    """A size of nginx, such as 10m, in bytes."""
+    unit = text[-1:].lower() if text[-1:].isalpha() else ""
+    return int(text.removesuffix(text[-1]) if unit else text) * _SIZES[unit]
+
+
+class _Reader:
+    """Reads files; an include is relative to the folder of the first one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, path: Path) -> list[Directive]:
+        tokens = list(_tokens(path))
+        tokens.reverse()
+        tree = self._block(tokens, path, inside=False)
+        return tree
+
+    def _block(self, tokens: list[tuple[str, bool]], path: Path, *, inside: bool) -> list[Directive]:
+        found: list[Directive] = []
+        words: list[str] = []
+        while tokens:
+            text, is_mark = tokens.pop()
+            if not is_mark:
+                words.append(text)
+            elif text == ";" and words:
+                found += self._include(words[1]) if words[0] == "include" else [Directive(words[0], tuple(words[1:]))]
+                words = []
+            elif text == "{" and words:
+                found.append(Directive(words[0], tuple(words[1:]), self._block(tokens, path, inside=True)))
+                words = []
+            elif text == "}" and inside and not words:
+                return found
+            else:
+                raise NginxError(f"{path}: a {text!r} that belongs to nothing; nginx -t says more")
+        if inside or words:
+            raise NginxError(f"{path} ends too early; nginx -t says more")
+        return found
+
+    def _include(self, pattern: str) -> list[Directive]:
+        base = Path("/") if pattern.startswith("/") else self._folder
+        found: list[Directive] = []
+        for path in sorted(base.glob(pattern.lstrip("/"))):
+            found += self.read(path)
+        return found
+
+
+def _tokens(path: Path) -> Iterator[tuple[str, bool]]:
+    """(text, whether it is one of {};)"""
+    text, position = path.read_text(encoding="utf-8", errors="replace"), 0
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise NginxError(f"{path}: cannot be read from {text[position : position + 20]!r} on; nginx -t says more")
+        position = found.end()
+        if found["quoted"]:
+            yield found["quoted"][1:-1], False
+        elif found["mark"] or found["word"]:
+            yield found["mark"] or found["word"], bool(found["mark"])

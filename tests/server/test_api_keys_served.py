@@ -1,0 +1,38 @@
+"""API keys in the real server, on the way of the commonest request too, and in no log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from app.keys import file
+from tests import servers
+from tests.servers import assert_error
+
+pytestmark = pytest.mark.server
+
+
+def test_keys_through_nginx(tmp_path: Path, photo: bytes) -> None:
+    keys = tmp_path / "keys"
+    key = file.add(keys, "phone")
+    settings = {"workers": 2, "api_keys": keys, "access_log": True, "log_level": "debug"}
+    with servers.behind_nginx(tmp_path, **settings) as base, requests.Session() as session:
+
+        def post(given: str) -> requests.Response:
+            headers = {"Content-Type": "image/jpeg"} | ({"Authorization": f"Bearer {given}"} if given else {})
+            return session.post(f"{base.url}/predict", data=photo, headers=headers, timeout=20)
+
+        assert_error(post(""), 401, "unauthorized")
+        assert post(key).status_code == 200
+        assert_error(post("kiln_wrong"), 401, "unauthorized")
+        file.remove(keys, "phone")
+        for _ in range(10):  # every worker, from the next request on
+            assert_error(post(key), 401, "unauthorized")
+        assert requests.get(f"{base.url}/ready", timeout=20).status_code == 200
+        said = "".join(path.read_text(errors="replace") for path in tmp_path.glob("*.log"))
+    assert "/predict" in said
+    assert key not in said
+    assert "kiln_wrong" not in said
+    assert "Bearer" not in said

@@ -1,0 +1,90 @@
+"""`./kiln doctor` on a service that runs, and on the files that ship."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.servers import NGINX_CONF, ROOT, Server
+
+pytestmark = pytest.mark.server
+
+UNIT = ROOT / "deploy" / "systemd" / "kiln.service"
+
+
+def doctor(*arguments: str | Path, **settings: object) -> tuple[int, dict[str, Any]]:
+    """(exit status, what --json prints)"""
+    command = [sys.executable, "-m", "deploy.doctor", "--json", *arguments]
+    environment = servers.clean_environment(**settings) | {"OLDPWD": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert not done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def problems(report: dict[str, Any]) -> dict[str, str]:
+    return {one["check"]: one["message"] for one in report["findings"] if one["level"] == "problem"}
+
+
+def test_a_service_that_runs_is_healthy(proxied: Server) -> None:
+    assert proxied.backend is not None
+    conf = proxied.log.parent / "nginx.conf"
+    status, report = doctor("--nginx", conf, bind=proxied.backend.url, workers=2)
+    assert (status, report["good"], problems(report)) == (0, True, {})
+    assert {one["check"] for one in report["findings"]} >= {"sockets", "timeouts", "bodies", "store", "memory", "files"}
+
+
+def test_what_is_wrong_is_told_all_at_once(proxied: Server) -> None:
+    assert proxied.backend is not None
+    conf = proxied.log.parent / "nginx.conf"
+    wrong = {"timeout": 300, "max_body_bytes": 5_000_000, "model": "lion"}
+    status, report = doctor("--nginx", conf, bind=proxied.backend.url, **wrong)
+    assert (status, report["good"]) == (1, False)
+    assert set(problems(report)) == {"timeouts", "bodies", "store"}
+
+
+def test_what_ships_fits_together() -> None:
+    """Nothing runs here, so that the socket is missing; all else must be right."""
+    status, report = doctor("--nginx", NGINX_CONF, bind="unix:/run/kiln/kiln.sock")
+    assert set(problems(report)) <= {"sockets"}, problems(report)
+    assert status == (1 if problems(report) else 0)
+
+
+@pytest.mark.skipif(not UNIT.exists(), reason="there is no unit")
+def test_the_unit_that_ships_fits(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text("".join(line for line in UNIT.read_text().splitlines(True) if not line.startswith("User=")))
+    environment = tmp_path / "kiln.env"
+    shipped = UNIT.with_name("kiln.env").read_text().splitlines(True)
+    environment.write_text("".join(line for line in shipped if not line.startswith("KILN_STORE=")))
+    _, report = doctor("--nginx", NGINX_CONF, "--unit", unit, "--env", environment)
+    assert set(problems(report)) <= {"sockets"}, problems(report)
+    assert any("TimeoutStopSec" in one["message"] for one in report["findings"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        ((), {"port": "many"}, "KILN_PORT='many' must be"),
+        (("--nginx", "/nowhere/nginx.conf"), {}, "/nowhere/nginx.conf"),
+        (("--unit", "/nowhere/kiln.service"), {}, "/nowhere/kiln.service"),
+    ],
+)
+def test_what_cannot_be_read(arguments: tuple[str, ...], settings: dict[str, str], said: str) -> None:
+    status, report = doctor(*arguments, **settings)
+    assert status == 1
+    assert said in problems(report)["files"]
+
+
+def test_for_people() -> None:
+    command = [sys.executable, "-m", "deploy.doctor", "--nginx", "deploy/nginx.conf"]
+    environment = servers.clean_environment(body_timeout=100) | {"OLDPWD": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "PROBLEM  timeouts: KILN_BODY_TIMEOUT is 100 s" in done.stdout
+    assert "-> Lower KILN_BODY_TIMEOUT" in done.stdout

@@ -1,0 +1,145 @@
+"""TLS in nginx.conf, uncommented as the file says, with a certificate made here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.servers import assert_error, connect, exchange, read_answer, wait_for
+from tests.stand_in import Backend
+
+pytestmark = pytest.mark.server
+
+
+@dataclass
+class Tls:
+    """nginx with TLS: its ports, and the certificate it shows."""
+
+    plain: int
+    port: int
+    certificate: Path
+
+    def curl(self, path: str, *options: str) -> subprocess.CompletedProcess[str]:
+        program = shutil.which("curl")
+        if program is None:
+            pytest.skip("curl is not installed")
+        address = f"https://localhost:{self.port}{path}"
+        command = [program, "--silent", "--show-error", "--max-time", "20", "--cacert", self.certificate, *options]
+        return subprocess.run([*command, address], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    nginx, openssl = servers.nginx_program(), shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = folder / "fullchain.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate]
+    subprocess.run([*made, "-keyout", folder / "privkey.pem"], capture_output=True, check=True)
+    with contextlib.ExitStack() as stack:
+        run = stack.enter_context(servers.short_folder())
+        stack.enter_context(Backend(run).serving())
+        plain, port = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2))
+        text = servers.nginx_conf(folder, run, plain.getsockname()[1])
+        text = servers.with_tls(text, port.getsockname()[1]).replace("/etc/nginx/tls/", f"{folder}/")
+        (folder / "nginx.conf").write_text(text)
+        command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+        for listener in (plain, port):
+            listener.setblocking(False)
+        handed = [plain.fileno(), port.fileno()]
+        environment = servers.clean_environment() | {"NGINX": "".join(f"{number};" for number in handed)}
+        log = folder / "nginx.log"
+        stack.enter_context(servers.running(command, log, env=environment, pass_fds=handed))
+        ports = [listener.getsockname()[1] for listener in (plain, port)]
+        for listener in (plain, port):
+            listener.close()
+        found = Tls(*ports, certificate)
+        wait_for(lambda: answers(ports[0]), f"nginx to answer; see {log}")
+        yield found
+
+
+def answers(port: int) -> bool:
+    try:
+        return exchange(f"http://127.0.0.1:{port}", b"GET / HTTP/1.0\r\n\r\n") is not None
+    except OSError:
+        return False
+
+
+def test_http_2(tls: Tls, photo_path: Path) -> None:
+    form = ("--http2", "--write-out", "\n%{http_version} %{http_code}")
+    done = tls.curl("/predict", *form, "--data-binary", f"@{photo_path}", "-H", "X-Request-ID: two")
+    assert done.returncode == 0, done.stderr
+    content, _, said = done.stdout.rpartition("\n")
+    assert said == "2 200"
+    told = json.loads(content)
+    assert told["X-Forwarded-Proto"] == "https"
+    assert told["X-Request-ID"] == "two"
+    assert int(told["Content-Length"]) == photo_path.stat().st_size
+
+
+def test_http_1_1_too(tls: Tls) -> None:
+    assert tls.curl("/live", "--http1.1", "--output", "/dev/null", "--write-out", "%{http_version}").stdout == "1.1"
+
+
+def test_clients_are_told_to_stay_with_tls(tls: Tls) -> None:
+    for path in ("/live", "/.kiln-error"):  # of the application, and of nginx
+        head = tls.curl(path, "--head").stdout
+        assert "strict-transport-security: max-age=15768000" in head.lower()
+
+
+def test_errors_have_the_one_form(tls: Tls) -> None:
+    body = json.loads(tls.curl("/.kiln-error").stdout)
+    assert body["error"]["code"] == "not_found"
+
+
+def test_plain_http_is_sent_to_https(tls: Tls) -> None:
+    with connect(f"http://127.0.0.1:{tls.plain}") as connection:
+        connection.sendall(b"POST /predict?top=1 HTTP/1.1\r\nHost: kiln.test\r\nContent-Length: 0\r\n\r\n")
+        answer = read_answer(connection)
+    assert answer is not None
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == "https://kiln.test/predict?top=1"
+
+
+def test_plain_http_on_the_port_of_tls_is_told_so(tls: Tls) -> None:
+    answer = exchange(f"http://127.0.0.1:{tls.port}", b"GET / HTTP/1.1\r\nHost: kiln.test\r\n\r\n")
+    assert_error(answer, 400, "bad_request")
+
+
+def test_old_tls_is_refused(tls: Tls) -> None:
+    context = ssl.create_default_context(cafile=str(tls.certificate))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with (
+        connect(f"http://127.0.0.1:{tls.port}") as connection,
+        pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|protocol version|no protocols"),
+    ):
+        context.wrap_socket(connection, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_modern_tls_is_taken(tls: Tls, version: ssl.TLSVersion) -> None:
+    context = ssl.create_default_context(cafile=str(tls.certificate))
+    context.minimum_version = context.maximum_version = version
+    with (
+        connect(f"http://127.0.0.1:{tls.port}") as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as secured,
+    ):
+        cipher = secured.cipher()
+    assert cipher is not None
+    assert "GCM" in cipher[0] or "CHACHA20" in cipher[0]
