@@ -48,7 +48,14 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder.parents[1])
 
 
-@pytest.mark.parametrize("damage", [overwrite, truncate, remove])
+DAMAGES = {
+    overwrite: "The build loaded before stays",
+    truncate: "The build loaded before stays",
+    remove: "cannot be read",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_the_store_breaks_under_a_service(
     tmp_path: Path, start_service: Callable[..., Server], photo: bytes, damage: Callable[[Path], None], figure: Figure
 ) -> None:
@@ -59,7 +66,7 @@ def test_the_store_breaks_under_a_service(
     with traffic(base.port, photo) as load:
         load.more(20)
         damage(folder)
-        wait_for(lambda: '"level"' in base.log.read_text().rpartition("AVAILABLE")[2], "the workers to see it")
+        wait_for(lambda: base.log.read_text().count(DAMAGES[damage]) >= 2, "both workers to see it")
         load.more(100)
     assert set(load.outcomes) == {200}
     assert requests.post(f"{base.url}/predict", data=photo, timeout=10).json()["predictions"] == expected

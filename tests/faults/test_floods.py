@@ -16,7 +16,7 @@ import requests
 
 from tests import servers
 from tests.faults.traffic import traffic
-from tests.servers import Server, assert_error, post_head, read_answer, wait_for
+from tests.servers import Server, assert_error, connect, post_head, read_answer, wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
@@ -127,7 +127,8 @@ def test_a_full_backlog(tmp_path: Path, photo: bytes, figure: Figure) -> None:
         resource_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         assert resource_limit > clients + 200
         head = post_head("/predict", "Content-Type: image/jpeg", f"Content-Length: {len(photo)}", "Connection: close")
-        connections = [socket.create_connection(("127.0.0.1", base.port), timeout=60) for _ in range(clients)]
+        # From many addresses, since nginx lets one have 128 requests at a time.
+        connections = [connect(base.url, 60, f"127.0.0.{2 + number // 100}") for number in range(clients)]
         for connection in connections:
             stack.enter_context(connection)
             connection.sendall(head + photo)

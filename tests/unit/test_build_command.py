@@ -33,7 +33,7 @@ def command(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "model.build", *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "OLDPWD": str(cwd)},
+        env={**os.environ, "KILN_CWD": str(cwd)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
