@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from loadtest import bench, figures, report, switches, wrk
+from loadtest import bench, figures, report, switches, wrk, zoo
 from loadtest.bench import Findings
 from loadtest.figures import Goal, Spread
 from loadtest.rounds import Series
@@ -187,3 +187,23 @@ def test_switches_are_judged_by_their_slowest_answer_and_what_memory_became() ->
     found.switches.failures.append("503")
     assert found.faults() == ["1 requests failed while versions switched: 503"]
     json.dumps(found.to_json())
+
+
+def test_large_networks_are_held_to_both_goals() -> None:
+    series = zoo.Series("onnx", [10.0, 20.0], [20.0, 34.0], [38.0, 68.0], [36.0, 60.0], [36.0, 54.0])
+    found = Findings(zoo={"ResNet50": series})
+    engine, service, decoded = found.goals()
+    assert (engine.name, engine.figure.values, engine.met) == ("ResNet50: onnx / tf.function", (2.0, 1.7), True)
+    assert service.figure.values == pytest.approx((36 / 38, 54 / 68))
+    assert (service.met, service.clear) == (False, False)
+    assert decoded.figure.values == pytest.approx((1, 0.9))
+    console = Console(file=io.StringIO(), width=80)
+    report.zoo(console, found.zoo)
+    assert "15 (10–20)" in console.file.getvalue()
+    assert json.loads(json.dumps(found.to_json()))["zoo"]["ResNet50"]["service"] == [36, 54]
+
+
+def test_large_networks_without_wrk_are_judged_without_the_service() -> None:
+    series = zoo.Series("onnx", [10.0], [20.0], [38.0], [36.0])
+    assert [goal.name for goal in series.goals("ResNet50")] == ["ResNet50: onnx / tf.function"]
+    report.zoo(Console(file=io.StringIO()), {"ResNet50": series})
