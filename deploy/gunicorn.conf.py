@@ -118,6 +118,12 @@ def post_worker_init(worker):
             worker.log.error("No memory for metrics, make room in %s: %s", file.parent, full)
 
 
+def worker_exit(server, worker):
+    """In the worker: send what traces are left."""
+    if recorder := getattr(worker, "recorder", None):  # not there if it ends before the app is loaded
+        recorder.close()
+
+
 def child_exit(server, worker):
     """A worker is gone: forget its live gauges, keep its counters."""
     multiprocess.mark_process_dead(worker.slot)

@@ -414,7 +414,8 @@ class Worker(ThreadWorker):
         if status == 500:
             self.log.exception("Failed on request %s of %s", request_id, who)
         else:
-            self.log.info("Refused request %s of %s: %s", request_id, who, exc)
+            # Its kind alone: of a broken head the rest may hold a client's key.
+            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
         self.recorder.unread(code, status, request_id)
         answer = answers.written(status, request_id, answers.error(code, message, request_id), keep=False)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from .processes import ROOT, Failed, Program, running
 from .servers import MODEL, PHOTO
@@ -26,13 +26,14 @@ class BareLoop:
             if self._line(program) != "ready":
                 raise Failed("A bare loop did not start.")
 
-    def run(self, seconds: float) -> tuple[float, int]:
-        """(pictures a second, pictures) of all processes together, started at the same time."""
-        for program in self.programs:
+    def run(self, seconds: float, processes: int | None = None) -> tuple[float, int]:
+        """(pictures a second, pictures) of so many processes together, all by default, started at the same time."""
+        programs = self.programs[:processes]
+        for program in programs:
             assert program.process.stdin is not None
             program.process.stdin.write(f"{seconds}\n")
             program.process.stdin.flush()
-        answers = [self._line(program).split() for program in self.programs]
+        answers = [self._line(program).split() for program in programs]
         counts = [int(count) for count, _ in answers]
         return sum(count / float(took) for count, (_, took) in zip(counts, answers, strict=True)), sum(counts)
 
@@ -51,12 +52,12 @@ class BareLoop:
 
 
 @contextlib.contextmanager
-def bare_loop(processes: int = 2) -> Iterator[BareLoop]:
-    """The loop for the length of a `with` block."""
+def bare_loop(processes: int = 2, command: Sequence[str] = _COMMAND) -> Iterator[BareLoop]:
+    """The loop for the length of a `with` block. command: a program that calls `serve_lines`."""
     with contextlib.ExitStack() as stack:
         # OpenBLAS as in the server's configuration.
         settings = {"OPENBLAS_NUM_THREADS": "1"}
-        yield BareLoop([stack.enter_context(running(_COMMAND, settings, pipes=True)) for _ in range(processes)])
+        yield BareLoop([stack.enter_context(running(command, settings, pipes=True)) for _ in range(processes)])
 
 
 def _main() -> None:
@@ -66,12 +67,18 @@ def _main() -> None:
     store = Store(ROOT / "model" / "store", Limits(), default=MODEL)
     store.load()
     model, photo = store.get(), PHOTO.read_bytes()
+    serve_lines(lambda: model.classify(model.prepare([photo])))
+
+
+def serve_lines(step: Callable[[], object]) -> None:
+    """Run the step as long as each line says."""
+    step()
     print("ready", flush=True)
     for line in sys.stdin:
         count, started = 0, time.perf_counter()
         end = started + float(line)
         while time.perf_counter() < end:
-            model.classify(model.prepare([photo]))
+            step()
             count += 1
         print(count, time.perf_counter() - started, flush=True)
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
-from . import machine, memory, report, rounds, stages, starts, switches, wrk
+from . import machine, memory, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
-NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches")
+NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo")
 _WORKERS = (2, 3, 4)
 _IMPOSSIBLE = 1.1  # of what the model alone manages; a little more than 1 for the noise
 
@@ -35,6 +35,7 @@ class Findings:
     starts: dict[str, Spread] = field(default_factory=dict)
     memory: dict[int, Spread] = field(default_factory=dict)
     switches: switches.Findings | None = None
+    zoo: dict[str, zoo.Series] = field(default_factory=dict)
 
     def goals(self) -> list[Goal]:
         """Every goal that can be judged by what was measured."""
@@ -54,11 +55,13 @@ class Findings:
             found.append(Goal("memory of 2 workers", self.memory[2], 120, unit=" MB", digits=0))
             more = Spread(tuple(steps([self.memory[workers].median for workers in _WORKERS])))
             found.append(Goal("memory of each further worker", more, 40, unit=" MB", digits=0))
+        found += [goal for name, series in self.zoo.items() for goal in series.goals(name)]
         return found + (self.switches.goals() if self.switches else [])
 
     def faults(self) -> list[str]:
         """Why some of it must not be used."""
-        found = [f"{name} is not valid: {fault}" for name, series in self.series.items() for fault in series.faults]
+        every = {**self.series, **self.zoo}
+        found = [f"{name} is not valid: {fault}" for name, series in every.items() for fault in series.faults]
         if (kiln := self.series.get("kiln")) and (bare := self.series.get("bare")):
             best = max(_ratio(kiln, bare, "per_second").values)
             if best > _IMPOSSIBLE:
@@ -78,6 +81,7 @@ class Findings:
             "start_s": {engine: spread.to_json() for engine, spread in self.starts.items()},
             "memory_mb": {str(workers): spread.to_json() for workers, spread in self.memory.items()},
             "switches": self.switches.to_json() if self.switches else {},
+            "zoo": {name: series.to_json() for name, series in self.zoo.items()},
         }
 
 
@@ -100,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("Stopped; everything that was started is ended.")
         return 130
     report.findings(console, findings.series, findings.stages, findings.starts, findings.memory)
+    report.zoo(console, findings.zoo)
     report.goals(console, findings.goals(), findings.faults())
     if options.json:
         options.json.write_text(json.dumps(findings.to_json(), indent=2) + "\n")
@@ -128,6 +133,8 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
                 findings.memory[workers] = Spread((memory.kiln(workers),))
         if "switches" in wanted:
             findings.switches = switches.measure(status.update)
+        if "zoo" in wanted:
+            findings.zoo = zoo.measure(count, seconds, status.update)
     return findings
 
 

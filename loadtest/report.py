@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import zoo as zoos
 from .figures import Goal, Spread
 from .rounds import Series
 
@@ -63,6 +64,25 @@ def findings(
         for workers, spread in memory.items():
             table.add_row(str(workers), spread.text(0))
         console.print(table)
+
+
+def zoo(console: Console, found: Mapping[str, zoos.Series]) -> None:
+    """Pictures a second of the large networks."""
+    if not found:
+        return
+    table = _table("Pictures a second, 224 px, one by one on one thread", "", *found)
+    rows = {
+        "tf.function": "tensorflow",
+        "engine": "engine",
+        "2 processes: engine": "engines",
+        "2 processes: decode, engine": "bare",
+        "2 workers: service, JPEGs over HTTP": "service",
+    }
+    table.add_row("engine that was chosen", *(series.chosen for series in found.values()))
+    for row, name in rows.items():
+        figures = [getattr(series, name) for series in found.values()]
+        table.add_row(row, *(Spread(tuple(values)).text(0) if values else "" for values in figures))
+    console.print(table)
 
 
 def goals(console: Console, found: Sequence[Goal], faults: Sequence[str]) -> None:

@@ -197,12 +197,18 @@ def differences(answer: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     among a thousand even scores. Text either agrees (0) or does not (infinity).
     """
     if wanted.dtype.kind in "OSU":
-        return np.where(answer.astype(str) == wanted.astype(str), 0.0, np.inf)
+        return np.where(as_text(answer) == as_text(wanted), 0.0, np.inf)
     answer, wanted = answer.astype(np.float64), wanted.astype(np.float64)
     scale = max(float(np.max(np.abs(wanted), initial=0, where=np.isfinite(wanted))), SMALLEST_SCALE)
     same = (answer == wanted) | (np.isnan(answer) & np.isnan(wanted))
     with np.errstate(invalid="ignore"):  # infinity less infinity
         return np.where(same, 0.0, np.abs(answer - wanted) / scale)
+
+
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Text in any of NumPy's forms (objects, bytes, str) -> str, the one form that .npz files hold without pickling."""
+    decoded = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values.ravel()]
+    return np.array(decoded, np.str_).reshape(values.shape)
 
 
 def largest_difference(answer: np.ndarray, wanted: np.ndarray) -> float:

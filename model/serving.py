@@ -8,18 +8,17 @@ server only reads it.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import BadServing
+from .locks import locked
 from .policy import Policy, is_number
 
 FILE = "serving.json"
@@ -82,7 +81,7 @@ def change(folder: Path, edit: Callable[[Serving], Serving]) -> Serving:
 
     Raises BadServing when the file that is there cannot be read, or when the new one would not be right.
     """
-    with _locked(folder):
+    with locked(folder):
         after = edit(read(folder))
         data = after.to_json()
         if problems := _problems(data):
@@ -99,16 +98,6 @@ def change(folder: Path, edit: Callable[[Serving], Serving]) -> Serving:
             Path(name).unlink(missing_ok=True)
             raise
     return after
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _problems(data: Any) -> list[str]:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _path(given: str) -> Path:
     """--file is relative to where the caller stood: the launcher has changed the folder."""
     if given:
-        return Path(os.environ.get("OLDPWD", ""), given)
+        return Path(os.environ.get("KILN_CWD", ""), given)
     if named := settings.api_keys_file():
         return named
     raise KeysError("Which file? Name it with --file, or in KILN_API_KEYS, as the server needs it.")

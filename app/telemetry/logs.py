@@ -39,5 +39,6 @@ def configure(level: str) -> None:
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(JsonFormatter())
-        logger.addHandler(handler)
-        logger.propagate = False
+        for each in (logger, logging.getLogger("opentelemetry")):  # which says so when nobody takes its traces
+            each.addHandler(handler)
+            each.propagate = False

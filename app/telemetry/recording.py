@@ -48,6 +48,11 @@ class Recorder:
             self._backlog = (waiting, in_flight)
             metrics.backlog(waiting, in_flight)
 
+    def close(self) -> None:
+        """The process is about to end."""
+        if self._tracer:
+            self._tracer.close()
+
     @staticmethod
     def _log(method: str, path: str, status: int, fields: dict[str, Any]) -> None:
         told = {"method": method, "path": path, "status": status, **fields}

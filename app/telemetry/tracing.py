@@ -7,12 +7,15 @@ OpenTelemetry's semantic conventions for HTTP servers; ours begin with `kiln.`.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 from .. import release
 from .logs import logger
 from .timing import Timing
+
+CLOSE_SECONDS = 2.0  # a collector that does not answer must not hold up a restart
 
 
 def start() -> Tracer | None:
@@ -36,15 +39,22 @@ def start() -> Tracer | None:
 
 
 class Tracer:
-    """Makes the spans of a request. provider: a TracerProvider of the SDK; it is shut down when the process ends."""
+    """Makes the spans of requests. provider: a TracerProvider of the SDK."""
 
     def __init__(self, provider: Any) -> None:
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+        self._provider = provider
         self._trace = trace
         self._tracer = provider.get_tracer("kiln", release.VERSION)
         self._propagator = TraceContextTextMapPropagator()
+
+    def close(self) -> None:
+        """Send what is left, if that can be done in CLOSE_SECONDS. Called when the process is about to end."""
+        closing = threading.Thread(target=self._provider.shutdown, name="close-traces", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
     def emit(self, route: str, method: str, path: str, status: int, timing: Timing, ended: float) -> str:
         """Send the spans of an answered request; the trace's id in hex. ended: on the clock of Timing."""
@@ -61,10 +71,11 @@ class Tracer:
             attributes=_attributes(route, method, path, status, timing),
             start_time=at(began),
         )
-        steps = {"queue": (began, timing.began)} if timing.queued is not None else {}
-        below = self._trace.set_span_in_context(span)
-        for name, (start, end) in (steps | timing.steps).items():
-            self._tracer.start_span(name, below, start_time=at(start)).end(at(end))
+        if span.is_recording():
+            steps = {"queue": (began, timing.began)} if timing.queued is not None else {}
+            below = self._trace.set_span_in_context(span)
+            for name, (start, end) in (steps | timing.steps).items():
+                self._tracer.start_span(name, below, start_time=at(start)).end(at(end))
         if status >= 500:
             span.set_status(self._trace.StatusCode.ERROR)
         span.end(at(ended))

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _where(given: str) -> Path | None:
     """Relative to where the caller stood: the launcher has changed the folder."""
-    return Path(os.environ.get("OLDPWD", ""), given) if given else None
+    return Path(os.environ.get("KILN_CWD", ""), given) if given else None
 
 
 def _is_ours(path: Path) -> bool:

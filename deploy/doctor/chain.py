@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,20 +21,26 @@ from .nginx import Directive, Way
 from .unit import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
-# The file itself says what is in force, whatever it computes; it makes a folder, which on_exit takes away.
+# gunicorn itself says what is in force: its file as it computes, its command line, its defaults. The file makes a
+# folder, which on_exit takes away.
 _READ = """
-import json, runpy
-conf = runpy.run_path("deploy/gunicorn.conf.py")
-conf["on_exit"](None)
-print(json.dumps({name: value for name, value in conf.items() if isinstance(value, (int, float, str, list))}))
+import json
+from gunicorn.app.wsgiapp import WSGIApplication
+conf = WSGIApplication().cfg
+conf.on_exit(None)
+names = ("bind", "timeout", "graceful_timeout", "keepalive", "worker_connections", "backlog")
+print(json.dumps({name: getattr(conf, name) for name in names}))
 """
 
 
 @dataclass(frozen=True)
 class Chain:
-    """settings: as the service has them. gunicorn: its configuration. way: nginx's location that leads to it, and
-    upstream the servers it names; None where nginx does not know Kiln. unit: systemd's, where there is one.
-    user: the name that the service runs under; empty for whoever asks."""
+    """What belongs together, or should.
+
+    settings: as the service has them. gunicorn: its configuration, as far as it matters here. nginx: all of its.
+    way: nginx's location that leads to gunicorn, and upstream the servers it names; None where nginx does not know
+    Kiln. unit: systemd's, where there is one.
+    """
 
     settings: Settings
     gunicorn: dict[str, Any]
@@ -41,6 +48,11 @@ class Chain:
     way: Way | None
     upstream: Directive | None
     unit: Unit | None
+
+    @property
+    def listens(self) -> str:
+        """Where gunicorn does, as nginx writes it."""
+        return str(self.gunicorn["bind"][0])
 
     @property
     def user(self) -> str:
@@ -73,10 +85,10 @@ def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None
     except (nginx.NginxError, OSError) as wrong:
         tree = []
         findings.append(_problem(str(wrong), "Name nginx's configuration with --nginx."))
-    conf = _gunicorn(environment)
+    conf = _gunicorn(environment, service)
     if conf is None:
         return None, [*findings, _problem("deploy/gunicorn.conf.py cannot be run.", "Try ./kiln run, which says why.")]
-    way, upstream = _way(tree, config)
+    way, upstream = _way(tree, conf["bind"][0])
     return Chain(config, conf, tree, way, upstream, service), findings
 
 
@@ -84,10 +96,14 @@ def _problem(message: str, remedy: str) -> Finding:
     return Finding("files", Level.PROBLEM, message, remedy)
 
 
-def _gunicorn(environment: Mapping[str, str]) -> dict[str, Any] | None:
+def _gunicorn(environment: Mapping[str, str], service: Unit | None) -> dict[str, Any] | None:
     others = {name: value for name, value in os.environ.items() if not name.startswith("KILN_")}
     done = subprocess.run(  # noqa: S603  our own interpreter and our own words
-        [sys.executable, "-c", _READ], cwd=ROOT, env=others | dict(environment), capture_output=True, text=True
+        [sys.executable, "-c", _READ, *_arguments(service)],
+        cwd=ROOT,
+        env=others | dict(environment),
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         return None
@@ -95,22 +111,24 @@ def _gunicorn(environment: Mapping[str, str]) -> dict[str, Any] | None:
     return found
 
 
-def _way(tree: list[Directive], config: Settings) -> tuple[Way | None, Directive | None]:
+def _arguments(service: Unit | None) -> list[str]:
+    """What the unit tells gunicorn on its command line."""
+    words = shlex.split(service.last("ExecStart")) if service else []
+    at = next((number for number, word in enumerate(words) if Path(word).name == "gunicorn"), None)
+    return ["--config", "deploy/gunicorn.conf.py"] if at is None else words[at + 1 :]
+
+
+def _way(tree: list[Directive], listens: str) -> tuple[Way | None, Directive | None]:
     """Of nginx's locations the one that leads to where gunicorn listens, else one whose name says Kiln."""
     groups = nginx.upstreams(tree)
     found = []
     for way in nginx.ways(tree):
         group = groups.get(way.target.partition("://")[2].partition("/")[0])
         servers = [one.arguments[0] for one in group.block if one.name == "server"] if group else [way.target]
-        here = any(address(config) in server for server in servers)
+        here = any(listens in server for server in servers)
         found.append((not here, "kiln" not in f"{way.target} {servers}", way, group))
     found = [one for one in found if not (one[0] and one[1])]
     if not found:
         return None, None
     _, _, way, group = min(found, key=lambda one: one[:2])
     return way, group
-
-
-def address(config: Settings) -> str:
-    """Where gunicorn listens, as nginx would write it."""
-    return config.bind or f"{config.host}:{config.port}"

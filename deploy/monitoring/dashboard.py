@@ -71,8 +71,8 @@ def panels() -> Iterator[tuple[str, str, str, list[Query]]]:
         "Part of the requests that got a 5xx; 503 is a refusal.",
         "percentunit",
         [
-            (f"{rate(d.REQUESTS, FAILED)} / {rate(d.REQUESTS)}", "failed"),
-            (f"{rate(d.REQUESTS, REFUSED)} / {rate(d.REQUESTS)}", "refused"),
+            (f"({rate(d.REQUESTS, FAILED)} or vector(0)) / {rate(d.REQUESTS)}", "failed"),
+            (f"({rate(d.REQUESTS, REFUSED)} or vector(0)) / {rate(d.REQUESTS)}", "refused"),
         ],
     )
     yield "Errors", "By code; see docs/api.md.", "reqps", [(rate(d.ERRORS, by="code"), "{{code}}")]
@@ -99,7 +99,7 @@ def panels() -> Iterator[tuple[str, str, str, list[Query]]]:
     )
     yield (
         "Workers at work",
-        "Part of the workers' time spent in decoding and in engines.",
+        "Part of the workers' time spent on the chosen models: decoding and in engines.",
         "percentunit",
         [(f"{busy} / sum by (instance) ({of(d.WORKERS)})", "{{instance}}")],
     )

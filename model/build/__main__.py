@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
-import re
 import signal
 import sys
 import warnings
@@ -13,21 +13,44 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STORE = ROOT / "model" / "store"
+LONGEST_NAME = 64
 
 
 def main() -> None:
     """Command line. Exit status 0, or 1 with one message on standard error; 130 and 143 when stopped."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half built is removed
+    stop = Stop()
     from ..errors import ModelError
 
     try:
-        _build(options)
-    except ModelError as error:
-        sys.exit(f"kiln: {error.message}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _build(options, stop)
+    except (ModelError, KeyboardInterrupt) as fault:
+        if stop.signal:
+            print("kiln: stopped; the store is as it was.", file=sys.stderr)
+            sys.exit(128 + stop.signal)
+        sys.exit(f"kiln: {fault}")
+
+
+class Stop:
+    """SIGINT and SIGTERM as KeyboardInterrupt, so that what is half built is removed.
+
+    TensorFlow may turn that into an error of its own, or lose it: `signal` tells, and `check` raises again.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt once a signal has come."""
+        if self.signal:
+            raise KeyboardInterrupt
+
+    def _take(self, number: int, _: object) -> None:
+        self.signal = number
+        raise KeyboardInterrupt
 
 
 def _options() -> argparse.Namespace:
@@ -48,7 +71,7 @@ def _options() -> argparse.Namespace:
         "mean=1/2/3,scale=0.01), a JSON file, or none",
     )
     parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
-    parser.add_argument("--store", type=Path, default=ROOT / "model" / "store", help="folder of the bundles")
+    parser.add_argument("--store", type=Path, default=STORE, help="folder of the bundles")
     parser.add_argument(
         "--quantize",
         action="append",
@@ -71,16 +94,16 @@ def _from_caller(options: argparse.Namespace) -> None:
     stands = Path(os.environ.get("KILN_CWD", "."))
     for name in ("photos", "store", "weights"):
         if getattr(options, name) is not None:
-            setattr(options, name, stands / getattr(options, name))
+            setattr(options, name, (stands / getattr(options, name)).resolve())
     if not options.path.startswith("keras.applications:"):
-        options.path = str(stands / options.path)
+        options.path = os.path.normpath(stands / options.path)  # a link keeps its name
     for name, endings in (("labels", (".txt", ".json")), ("preprocess", (".json",))):
         text = getattr(options, name)
         if text.endswith(endings) or (name == "labels" and text and (stands / text).is_file()):
             setattr(options, name, str(stands / text))
 
 
-def _build(options: argparse.Namespace) -> None:
+def _build(options: argparse.Namespace, stop: Stop) -> None:
     from rich.console import Console
 
     from .. import families
@@ -102,10 +125,10 @@ def _build(options: argparse.Namespace) -> None:
     if problems:
         raise BuildError("\n".join(problems))
 
-    from .report import Steps, as_json, curl, description, reasons, table
+    from .report import Steps, as_json, curl, description, reasons, run, table
 
     _quiet()
-    with Steps(Console(stderr=True)) as steps:
+    with Steps(Console(stderr=True), stop.check) as steps:
         with steps.step("Starting TensorFlow"):
             from . import assemble, loaders
         with steps.step("Loading the model"):
@@ -137,18 +160,22 @@ def _build(options: argparse.Namespace) -> None:
     console.print("\n".join(reasons(bundle)))
     if how is None and len(source.inputs) == 1 and len(source.inputs[0].shape) == 4:
         console.print("The input looks like a picture's. With --preprocess the model takes pictures, too.")
-    console.print(f"{bundle.folder}\n./kiln run, and then:\n{curl(bundle)}")
+    console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
 
 
 def _problems(options: argparse.Namespace) -> list[str]:
     """What is wrong with the other options, each in a sentence."""
+    from .. import disk
+    from ..policy import is_number
+
     found = []
-    if not NAME.fullmatch(options.name):
+    if not disk.is_name(options.name) or len(options.name) > LONGEST_NAME:
         found.append(
-            f"--name {options.name!r}: take letters, digits, '.', '_' and '-', at most 64, a letter or digit first."
+            f"--name {options.name!r}: take letters, digits, '.', '_' and '-', at most {LONGEST_NAME}, "
+            "a letter or digit first."
         )
-    if options.version and not (options.version.isdecimal() and options.version.isascii() and int(options.version)):
-        found.append(f"--version {options.version!r} is no whole number from 1.")
+    if options.version and not is_number(options.version):
+        found.append(f"--version {options.version!r} is no whole number like 3.")
     elif (target := options.store / options.name / options.version).exists() and options.version:
         found.append(f"{target} exists. Choose another version or remove it first.")
     if options.photos is not None and not options.photos.is_dir():
@@ -167,6 +194,7 @@ def _quiet() -> None:
         os.dup2(nowhere.fileno(), 2)
     sys.stderr = terminal
     warnings.simplefilter("ignore")  # of libraries among themselves
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import bundle as bundles
+from .. import disk
 from ..bundle import Bundle, Candidate, File
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
@@ -26,6 +26,7 @@ from .errors import BuildError
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
 from .source import Source
+from .workplace import work_folder
 
 SPARE = 100_000_000  # bytes that stay free on the disk
 REFERENCE_BATCH = 16
@@ -69,7 +70,7 @@ def build(
     if target.exists():
         raise BuildError(f"{target} exists. Choose another version or remove it first.")
     labels.check(request.labels, source.outputs[0])
-    with _work_folder(target, _space(source)) as work:
+    with work_folder(target, _space(source)) as work:
         bundle = _made(source, request, work, exporters, step)
         bundles.write(bundle)
         for path in work.iterdir():
@@ -81,40 +82,14 @@ def build(
 
 def newest_version(store: Path, name: str) -> int:
     """The largest number among the versions, 0 where there is none."""
-    folder = store / name
-    found = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
-    return max(found, default=0)
-
-
-@contextlib.contextmanager
-def _work_folder(target: Path, space: int) -> Iterator[Path]:
-    """A hidden folder beside the target, gone afterwards in any case, with parents that were made for it."""
-    made = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
-    work = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(target.parent).free
-        if free < space:
-            raise BuildError(
-                f"{target.parent} has {free / 1e6:,.0f} MB free; about {space / 1e6:,.0f} MB are needed. Make room."
-            )
-        work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
-        yield work
-    except OSError as fault:
-        raise BuildError(f"{target} cannot be written: {fault}") from fault
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-        for folder in made:
-            with contextlib.suppress(OSError):  # not empty: the bundle is in it
-                folder.rmdir()
+    return max(map(int, disk.versions(store / name)), default=0)
 
 
 def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, Exporter], step: Step) -> Bundle:
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=work) as scratch_name:
         scratch = Path(scratch_name)
         with step("Asking Keras for the reference answers"):
-            inputs, kept = _inputs(source, request)
+            inputs, kept, told = _inputs(source, request)
             wanted = _reference(source, inputs)
             _check_finite(wanted)
             np.savez(scratch / "inputs.npz", **_named("input", inputs))
@@ -148,22 +123,23 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         default_engine=chosen,
         golden=File.of(work / "golden.npz"),
         tolerance=proof.TOLERANCE,
-        built=_how(source, request),
+        built=_how(source) | told | request.built_from,
         candidates=tuple(_told(candidate, chosen, candidates) for candidate in candidates),
     )
 
 
-def _inputs(source: Source, request: Request) -> tuple[list[np.ndarray], int]:
-    """(everything that is asked, how many of it are golden)."""
+def _inputs(source: Source, request: Request) -> tuple[list[np.ndarray], int, dict[str, Any]]:
+    """(everything that is asked, how many of it are golden, what the bundle says of the photos among it)."""
     how = request.preprocessing
     inputs = list(request.inputs or golden.random_inputs(source.inputs, how, golden.vocabulary_of(source.model)))
-    kept = len(inputs[0])
+    kept, told = len(inputs[0]), {}
     if request.photos is not None:
         if how is None:
             raise BuildError("--photos needs --preprocess: how a picture becomes the model's input.")
-        photos, _ = golden.photo_inputs(request.photos, how)
+        photos, unreadable = golden.photo_inputs(request.photos, how)
         inputs = [np.concatenate([inputs[0], photos])]
-    return inputs, kept
+        told["photos"] = {"used": len(photos), "unreadable": unreadable}
+    return inputs, kept, told
 
 
 def _reference(source: Source, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -184,7 +160,7 @@ def _check_finite(wanted: Sequence[np.ndarray]) -> None:
 
 
 def _named(which: str, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
-    return {f"{which}_{number}": values for number, values in enumerate(arrays)}
+    return {f"{which}_{number}": golden.storable(values) for number, values in enumerate(arrays)}
 
 
 def _save_reference(source: Source, work: Path, graph: Path) -> Path:
@@ -223,7 +199,7 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequenc
     try:
         with step(f"Proving and timing {engine}"):
             times = measuring.measure(engine, file, scratch / "inputs.npz", answers_file)
-            with np.load(answers_file, allow_pickle=True) as saved:
+            with np.load(answers_file) as saved:
                 answers = [saved[f"output_{number}"] for number in range(len(wanted))]
     except child.ChildFailed as failed:
         return Candidate(engine, "failed", f"run: {failed}", size)
@@ -276,7 +252,7 @@ def _space(source: Source) -> int:
     return SPARE + COPIES * 4 * _parameters(source)
 
 
-def _how(source: Source, request: Request) -> dict[str, Any]:
+def _how(source: Source) -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "at": now,
@@ -284,7 +260,6 @@ def _how(source: Source, request: Request) -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "parameters": _parameters(source),
         "multiply_adds": multiply_adds(source),
-        **request.built_from,
     }
 
 

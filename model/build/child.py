@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_MODULE = re.compile(r"^(?:\w+\.)+(?=\w+:)")  # where an exception is defined
 
 
 class ChildFailed(Exception):
@@ -53,5 +55,11 @@ def _reason(status: int, errors: str) -> str:
     if status < 0:
         name = signal.Signals(-status).name
         return f"crashed ({name}{', perhaps for want of memory' if name == 'SIGKILL' else ''})"
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else f"ended with status {status} and no message"
+    _, traceback, raised = errors.rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in raised.splitlines() if line.strip()]
+    if not lines:
+        return f"ended with status {status} and no message"
+    if not traceback:
+        return lines[-1].strip()[:300]
+    said = next((line for line in lines if not line.startswith(" ")), lines[-1])  # the rest of it may be long
+    return _MODULE.sub("", said.strip())[:300]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .. import bundle as bundles
 from .. import preprocess
 from ..bundle import Tensor
 from ..errors import PictureError
@@ -52,6 +53,11 @@ def photo_inputs(folder: Path, how: Preprocessing) -> tuple[np.ndarray, int]:
     return np.stack(tensors), unreadable
 
 
+def storable(values: np.ndarray) -> np.ndarray:
+    """As it can be kept in an .npz file: text as str, anything else as it is."""
+    return bundles.as_text(values) if values.dtype.kind in "OS" else values
+
+
 def vocabulary_of(model: Any) -> int:
     """Of a Keras model's smallest embedding; 2 where none is known, as every integer input takes 0 and 1."""
     layers = model._flatten_layers() if model is not None else ()
@@ -80,7 +86,7 @@ def _bytes(tensor: Tensor) -> int:
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int) -> np.ndarray:
     if dtype == "string":
-        return rng.choice(np.array(TEXTS, object), shape)
+        return rng.choice(np.array(TEXTS), shape)
     if dtype == "bool":
         return rng.random(shape) < 0.5
     if np.issubdtype(np.dtype(dtype), np.integer):

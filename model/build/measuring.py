@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import engines
-from . import child
+from . import child, golden
 
 BATCHES = (1, 4, 16)
 ALONE = 4  # instances that are asked for one by one, the rest at once: both ways must be right
@@ -38,10 +38,10 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     options = parser.parse_args()
     engine = engines.load(options.engine, options.file, threads=1)
-    with np.load(options.inputs, allow_pickle=True) as saved:  # text is kept as objects; the parent wrote it
+    with np.load(options.inputs) as saved:
         inputs = [saved[f"input_{number}"] for number in range(len(saved.files))]
     answers = all_answers(engine, inputs)
-    arrays: dict[str, Any] = {f"output_{number}": values for number, values in enumerate(answers)}
+    arrays: dict[str, Any] = {f"output_{number}": golden.storable(values) for number, values in enumerate(answers)}
     np.savez(options.answers, **arrays)
     print(json.dumps({str(batch): milliseconds(engine, inputs, batch) for batch in BATCHES}))
 

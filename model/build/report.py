@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,17 @@ from ..bundle import Bundle, Candidate, Tensor, largest_difference
 
 EVEN = 1e-3  # of the largest answer
 URL = "http://127.0.0.1:8000/predict"
+ROOT = Path(__file__).resolve().parents[2]
+PHOTO = ROOT / "tests" / "data" / "cat.jpg"
+LABELS = 5  # that are shown
+LONG = 300  # characters of a body that nobody wants to see
 
 
 class Steps:
-    """Progress on a terminal, a line a step."""
+    """Progress on a terminal, a line a step. check: called before and after each, to raise where it must not go on."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
         columns = (TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
 
@@ -36,9 +42,11 @@ class Steps:
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Show the step as going on for as long as the context lasts."""
+        self._check()
         task = self._progress.add_task(text, total=None)
         try:
             yield
+            self._check()
         finally:
             self._progress.update(task, total=1, completed=1)
 
@@ -58,8 +66,8 @@ def _cells(candidate: Candidate) -> list[str]:
     times = candidate.milliseconds or {}
     return [
         candidate.engine,
-        *(f"{times[batch]:.3g}" if batch in times else "" for batch in ("1", "4", "16")),
-        "" if candidate.size is None else f"{candidate.size / 1e6:.2f}",
+        *(_number(times[batch]) if batch in times else "" for batch in ("1", "4", "16")),
+        "" if candidate.size is None else _number(candidate.size / 1e6),
         "" if candidate.largest is None else f"{candidate.largest:.0e}",
         "" if candidate.mean is None else f"{candidate.mean:.0e}",
         "" if candidate.agreement is None else f"{candidate.agreement:.1%}",
@@ -67,15 +75,24 @@ def _cells(candidate: Candidate) -> list[str]:
     ]
 
 
+def _number(value: float) -> str:
+    """Three digits that count, and never an exponent."""
+    return f"{value:,.0f}" if value >= 100 else np.format_float_positional(value, 3, fractional=False, trim="-")
+
+
 def reasons(bundle: Bundle) -> list[str]:
     """What the table's figures are, and why the others were not chosen."""
     answers = bundle.golden_tensors()[1]
     even = all(largest_difference(values, np.broadcast_to(values[:1], values.shape)) < EVEN for values in answers)
-    note = "The model answers nearly the same to all random inputs, so they prove little. Give --photos."
+    note = "The model answers nearly the same to all random inputs, so they prove little."
+    note += " Give --photos." if bundle.preprocessing is not None else ""
+    photos = bundle.built.get("photos")
+    seen = f"photos: {photos['used']} used, {photos['unreadable']} that could not be read." if photos else ""
     why = [f"{entry.engine} {entry.outcome}: {entry.reason}" for entry in bundle.candidates if entry.reason]
     return [
         "ms: one call with 1, 4 and 16 instances, one thread, on this machine.",
         f"largest, mean: difference from Keras as a part of its largest answer; {bundle.tolerance:g} is allowed.",
+        *([seen] if seen else []),
         *why,
         *([note] if even else []),
     ]
@@ -86,20 +103,40 @@ def description(bundle: Bundle) -> list[str]:
     macs = bundle.built["multiply_adds"]
     lines = [f"{kind} {_shown(tensor)}" for kind, tensors in (("input ", bundle.inputs), ("output", bundle.outputs))
              for tensor in tensors]  # fmt: skip
-    amount = "unknown (a size varies)" if macs is None else f"{macs:,}"
-    return [*lines, f"parameters {bundle.built['parameters']:,}, multiply-adds {amount}"]
+    amount = "unknown" if macs is None else f"{macs:,}"
+    lines.append(f"parameters {bundle.built['parameters']:,}, multiply-adds {amount}")
+    if bundle.labels:
+        more = f", ... {len(bundle.labels)} in all" if len(bundle.labels) > LABELS else ""
+        lines.append(f"labels {', '.join(bundle.labels[:LABELS])}{more}; scores {bundle.scores}")
+    if bundle.preprocessing is not None:
+        how = ", ".join(f"{key} {value}" for key, value in bundle.preprocessing.to_json().items())
+        lines.append(f"pictures {how}")
+    return lines
+
+
+def run(bundle: Bundle, default_store: Path) -> str:
+    """The command that serves it. default_store: where `./kiln run` looks without being told."""
+    launcher = shlex.quote(str(ROOT / "kiln"))
+    store = bundle.folder.parents[1]
+    if store == default_store:
+        return f"{launcher} run"
+    return f"{launcher} run --store {shlex.quote(str(store))} --model {bundle.name}"
 
 
 def curl(bundle: Bundle) -> str:
-    """A command that asks the model, once it is served."""
+    """A command that asks the model, once it is served; it works as it stands."""
     url = shlex.quote(f"{URL}?model={bundle.name}")
     if bundle.preprocessing is not None:
-        return f"curl -F image=@photo.jpg {url}"
+        return f"curl -F image=@{shlex.quote(str(PHOTO))} {url}"
     instance: Any = {tensor.name: _example(tensor) for tensor in bundle.inputs}
     body = json.dumps({"instances": [instance if len(bundle.inputs) > 1 else next(iter(instance.values()))]})
-    if len(body) > 300:
-        body = '{"instances": [...]}'
-    return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
+    send = f"curl -H 'Content-Type: application/json' -d {{}} {url}"
+    if len(body) <= LONG:
+        return send.format(shlex.quote(body))
+    terms = [f"{json.dumps(tensor.name)}: {_term(tensor)}" for tensor in bundle.inputs]
+    made = f"{{{', '.join(terms)}}}" if len(terms) > 1 else _term(bundle.inputs[0])
+    program = f'import json; print(json.dumps({{"instances": [{made}]}}))'
+    return f"python3 -c {shlex.quote(program)} | {send.format('@-')}"
 
 
 def as_json(bundle: Bundle) -> dict[str, Any]:
@@ -125,8 +162,20 @@ def _shown(tensor: Tensor) -> str:
     return f"{tensor.name}: {tensor.dtype} [{', '.join('any' if size is None else str(size) for size in tensor.shape)}]"
 
 
+def _value(tensor: Tensor) -> Any:
+    return {"string": "text", "bool": False}.get(tensor.dtype, 0 if "int" in tensor.dtype else 0.0)
+
+
+def _term(tensor: Tensor) -> str:
+    """The example as a Python expression, short however large it is."""
+    term = repr(_value(tensor))
+    for size in reversed(tensor.shape[1:]):
+        term = f"[{term}] * {size or 1}"
+    return term
+
+
 def _example(tensor: Tensor) -> Any:
-    value: Any = {"string": "text", "bool": False}.get(tensor.dtype, 0 if "int" in tensor.dtype else 0.0)
+    value = _value(tensor)
     for size in reversed(tensor.shape[1:]):
         value = [value] * (size or 1)
     return value

@@ -202,4 +202,5 @@ def test_answers_are_counted_by_model_and_version(many: FlaskClient) -> None:
     ask(many, "?model=lion")
     text = many.get("/metrics").text
     assert 'kiln_answer_seconds_count{dialect="kiln",engine="keras",model="pets",version="1"}' in text
+    assert 'kiln_batch_instances_count{engine="keras",model="pets",version="1"}' in text  # it gathers
     assert "lion" not in text

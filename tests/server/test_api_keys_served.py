@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import requests
 
 from app.keys import file
 from tests import servers
-from tests.servers import assert_error
+from tests.servers import ROOT, assert_error, exchange
 
 pytestmark = pytest.mark.server
 
@@ -36,3 +37,24 @@ def test_keys_through_nginx(tmp_path: Path, photo: bytes) -> None:
     assert key not in said
     assert "kiln_wrong" not in said
     assert "Bearer" not in said
+
+
+def test_keys_without_nginx(tmp_path: Path, photo: bytes) -> None:
+    keys = tmp_path / "keys"
+    key = file.add(keys, "phone")
+    with servers.gunicorn(tmp_path, workers=1, api_keys=keys) as server, requests.Session() as session:
+        for given, status in (("kiln_wrong", 401), (key, 200), ("", 401), (key, 200)):  # on one connection
+            headers = {"Content-Type": "image/jpeg", "X-API-Key": given}
+            assert session.post(f"{server.url}/predict", data=photo, headers=headers, timeout=20).status_code == status
+        broken = f"GET /models HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {key}\r\n\r\n"  # the colon is missing
+        assert_error(exchange(server.url, broken.encode()), 400, "bad_request")
+        said = server.log.read_text()
+    assert "Refused request" in said
+    assert key not in said
+
+
+def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    environment = servers.clean_environment(bind="127.0.0.1:0", api_keys=tmp_path / "nowhere")
+    done = subprocess.run(servers.GUNICORN, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "KILN_API_KEYS" in done.stderr

@@ -21,7 +21,7 @@ UNIT = ROOT / "deploy" / "systemd" / "kiln.service"
 def doctor(*arguments: str | Path, **settings: object) -> tuple[int, dict[str, Any]]:
     """(exit status, what --json prints)"""
     command = [sys.executable, "-m", "deploy.doctor", "--json", *arguments]
-    environment = servers.clean_environment(**settings) | {"OLDPWD": str(ROOT)}
+    environment = servers.clean_environment(**settings) | {"KILN_CWD": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert not done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -67,6 +67,14 @@ def test_the_unit_that_ships_fits(tmp_path: Path) -> None:
     assert any("TimeoutStopSec" in one["message"] for one in report["findings"])
 
 
+def test_what_the_unit_tells_gunicorn_counts(tmp_path: Path) -> None:
+    unit = tmp_path / "kiln.service"
+    unit.write_text("[Service]\nExecStart=/opt/kiln/.venv/bin/gunicorn --timeout 500 -b 127.0.0.1:9 api:app\n")
+    _, report = doctor("--nginx", NGINX_CONF, "--unit", unit)
+    assert "500 s" in problems(report)["timeouts"]
+    assert "gunicorn listens on 127.0.0.1:9" in problems(report)["sockets"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
@@ -83,7 +91,7 @@ def test_what_cannot_be_read(arguments: tuple[str, ...], settings: dict[str, str
 
 def test_for_people() -> None:
     command = [sys.executable, "-m", "deploy.doctor", "--nginx", "deploy/nginx.conf"]
-    environment = servers.clean_environment(body_timeout=100) | {"OLDPWD": str(ROOT)}
+    environment = servers.clean_environment(body_timeout=100) | {"KILN_CWD": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "PROBLEM  timeouts: KILN_BODY_TIMEOUT is 100 s" in done.stdout

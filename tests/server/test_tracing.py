@@ -13,7 +13,7 @@ import pytest
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.servers import Server
+from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -69,6 +69,11 @@ def attributes(of: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in of.attributes}
 
 
+def predict(server: Server, photo: bytes, request_id: str, parent: str = SAMPLED) -> None:
+    headers = {"Content-Type": "image/jpeg", "X-Request-ID": request_id, "traceparent": parent}
+    assert requests.post(f"{server.url}/predict", data=photo, headers=headers, timeout=10).status_code == 200
+
+
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     """A collector that the servers started from now on send to."""
@@ -120,11 +125,24 @@ def test_what_is_not_sampled_is_not_sent_and_the_rest_is_when_a_worker_ends(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "pets")
     base = start_service(workers=1)
-    for request_id, parent in (("unseen", UNSAMPLED), ("last", SAMPLED)):
-        headers = {"Content-Type": "image/jpeg", "X-Request-ID": request_id, "traceparent": parent}
-        assert requests.post(f"{base.url}/predict", data=photo, headers=headers, timeout=10).status_code == 200
+    predict(base, photo, "unseen", UNSAMPLED)
+    predict(base, photo, "last")
     base.process.terminate()
     assert base.process.wait(30) == 0
     about, _, _ = collector.trace("last")  # it would drop "unseen", which came before
     assert about["service.name"] == "pets"
     assert collector.is_empty()
+
+
+def test_a_collector_that_is_gone_holds_up_nothing(
+    collector: Collector, start_service: Callable[..., Server], photo: bytes
+) -> None:
+    collector.close()
+    base = start_service(workers=1)
+    predict(base, photo, "lost")
+    wait_for(lambda: "retrying" in base.log.read_text(), "the exporter to say that it fails")
+    base.process.terminate()
+    assert base.process.wait(30) == 0
+    lines = base.log.read_text().splitlines()
+    assert all(json.loads(line) for line in lines if "TensorFlow" not in line)
+    assert "SIGKILL" not in base.log.read_text()

@@ -126,10 +126,13 @@ def test_versions_switch_under_requests(start_service: Callable[..., Server], st
         assert set(clients.more(20)) == {"2"}
     assert base.workers() == workers
     assert set(clients.versions) == {"1", "2"}
-    states = {
-        entry["version"]: entry["state"] for entry in requests.get(f"{base.url}/version", timeout=10).json()["models"]
-    }
-    assert states == {"2": "AVAILABLE", "3": "END", "4": "END"}
+
+    def states() -> dict[str, str]:
+        models = requests.get(f"{base.url}/version", timeout=10).json()["models"]
+        return {entry["version"]: entry["state"] for entry in models}
+
+    # A worker whose last request with version 1 was still under way sees at its next look that it is over.
+    wait_for(lambda: states() == {"2": "AVAILABLE", "3": "END", "4": "END"}, "version 1 to be gone")
     assert requests.get(f"{base.url}/ready", timeout=10).status_code == 200
 
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import signal
 import subprocess
-import sys
-import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,19 +18,21 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, proof  # noqa: E402
+from model.build import assemble, proof, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
+from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError  # noqa: E402
-from model.build.exporting import EXPORTERS, Exporter  # noqa: E402
+from model.build.exporting import EXPORTERS, Exporter, export  # noqa: E402
 from model.build.source import Source, of_keras  # noqa: E402
-from model.bundle import Bundle  # noqa: E402
+from model.build.workplace import work_folder  # noqa: E402
+from model.bundle import Bundle, Tensor  # noqa: E402
 from model.preprocess import Preprocessing  # noqa: E402
 
 pytestmark = [
     pytest.mark.unit,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("tensorflow"),
+    pytest.mark.xdist_group("build"),
 ]
 
 ROOT = Path(__file__).parents[2]
@@ -99,27 +97,34 @@ def assert_answers_as(bundle: Bundle, source: Source, counts: tuple[int, ...] = 
                 assert np.allclose(answer, wanted, atol=1e-4), (name, count)
 
 
-def test_a_dense_model(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A whole build of the dense model."""
+    store = tmp_path_factory.mktemp("rows")
+    return build(of_keras(dense()), Request(store, "rows", "1", labels=("a", "b", "c")))
+
+
+def test_a_dense_model(rows: Bundle) -> None:
     source = of_keras(dense())
-    bundle = build(source, Request(tmp_path, "rows", "1", labels=("a", "b", "c")))
-    assert set(bundle.engines) == {"keras", "litert", "onnx"}
-    assert outcome(bundle, bundle.default_engine).outcome == "chosen"
-    fastest = min(bundle.candidates, key=lambda entry: entry.milliseconds["1"])
-    assert bundle.default_engine == fastest.engine
-    for entry in bundle.candidates:
-        assert entry.largest <= bundle.tolerance
+    assert set(rows.engines) == {"keras", "litert", "onnx"}
+    assert outcome(rows, rows.default_engine).outcome == "chosen"
+    fastest = min(rows.candidates, key=lambda entry: entry.milliseconds["1"])
+    assert rows.default_engine == fastest.engine
+    for entry in rows.candidates:
+        assert entry.largest <= rows.tolerance
         assert entry.agreement == 1.0
         assert set(entry.milliseconds) == {"1", "4", "16"}
-        assert entry.size == bundle.engines[entry.engine].size
-    assert bundle.built["parameters"] == 6 * 8 + 8 + 8 * 3 + 3
-    assert bundle.built["multiply_adds"] == 6 * 8 + 8 * 3
-    assert_answers_as(bundle, source)
-    for name in bundle.engines:
-        bundle.prove(engine_of(bundle, name), name)
-    assert [path.name for path in tmp_path.rglob(".*")] == []
+        assert entry.size == rows.engines[entry.engine].size
+    assert rows.built["parameters"] == 6 * 8 + 8 + 8 * 3 + 3
+    assert rows.built["multiply_adds"] == 6 * 8 + 8 * 3
+    assert_answers_as(rows, source)
+    for name in rows.engines:
+        rows.prove(engine_of(rows, name), name)
+    store = rows.folder.parents[1]
+    assert [path.name for path in store.rglob(".*")] == []
     with pytest.raises(BuildError, match="exists"):
-        build(source, Request(tmp_path, "rows", "1"))
-    assert assemble.newest_version(tmp_path, "rows") == 1
+        build(source, Request(store, "rows", "1"))
+    assert assemble.newest_version(store, "rows") == 1
 
 
 def test_several_named_inputs_and_outputs(tmp_path: Path) -> None:
@@ -166,8 +171,9 @@ def test_photos_are_proven_too_and_fewer_bits_only_when_asked_for(tmp_path: Path
     request = Request(
         tmp_path / "store", "pets", "1", ("cat", "dog"), how, tmp_path / "photos", quantize=("int8", "float16")
     )
-    bundle = build(source, request)
-    assert set(bundle.engines) == {"keras", "litert", "onnx", "litert-int8", "litert-float16"}
+    bundle = build(source, request, exporters={"litert": EXPORTERS["litert"]})
+    assert set(bundle.engines) == {"keras", "litert", "litert-int8", "litert-float16"}
+    assert bundle.built["photos"] == {"used": 12, "unreadable": 1}
     assert "-" not in bundle.default_engine
     small, exact = outcome(bundle, "litert-int8"), outcome(bundle, "litert")
     assert small.size < exact.size
@@ -179,23 +185,36 @@ def test_photos_are_proven_too_and_fewer_bits_only_when_asked_for(tmp_path: Path
     assert bundles.read(bundle.folder) == bundle
 
 
-def test_the_engine_asked_for_is_chosen_or_the_build_fails(tmp_path: Path) -> None:
-    source, exporters = of_keras(dense()), {"litert": EXPORTERS["litert"]}
+def test_the_engine_asked_for_is_chosen_or_the_build_fails(tmp_path: Path, rows: Bundle) -> None:
+    source, exporters = of_keras(dense()), {"onnx": copy_of(rows, "onnx")}
     bundle = build(source, Request(tmp_path, "a", "1", engine="keras"), exporters=exporters)
     assert bundle.default_engine == "keras"
-    assert outcome(bundle, "litert").reason == "keras was asked for"
-    with pytest.raises(BuildError, match=r"Engine onnx cannot be had. These can: keras"):
-        build(source, Request(tmp_path, "b", "1", engine="onnx"), exporters={})
+    assert outcome(bundle, "onnx").reason == "keras was asked for"
+    with pytest.raises(BuildError, match=r"Engine litert cannot be had. These can: keras"):
+        build(source, Request(tmp_path, "b", "1", engine="litert"), exporters={})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
 def test_weights_that_are_float16_numbers_take_half_the_size(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(512), keras.layers.Dense(4)])
     model.set_weights([values.astype(np.float16).astype(np.float32) for values in model.get_weights()])
-    exporters = {"litert": EXPORTERS["litert"]}
-    bundle = build(of_keras(model), Request(tmp_path, "half", "1"), exporters=exporters)
-    assert outcome(bundle, "litert").largest <= bundle.tolerance
-    assert outcome(bundle, "litert").size < 0.6 * 4 * bundle.built["parameters"]
+    of_keras(model).save_graph(tmp_path / "graph")
+    file = export(EXPORTERS["litert"], tmp_path / "graph", tmp_path / "none.npz", tmp_path)
+    assert file.stat().st_size < 0.6 * 4 * model.count_params()
+    given = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
+    assert np.allclose(engines.load("litert", file)(given)[0], model(given), atol=1e-4)
+
+
+def test_text_is_taken(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(8)
+    words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=4)
+    layers = [keras.layers.Embedding(5, 4), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((1,), dtype="string"), words, *layers])
+    bundle = build(of_keras(model), Request(tmp_path, "text", "1"), exporters={})
+    assert bundle.inputs[0].dtype == "string"
+    bundle.prove(engine_of(bundle, "keras"), "keras")
+    given = np.array([["a good film"], ["schön"]], object)
+    assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
 def test_a_graph_alone_is_its_own_reference(tmp_path: Path) -> None:
@@ -226,35 +245,46 @@ def script(code: str) -> Exporter:
     return Exporter(("-c", f"import os, shutil, signal, sys, time; {code}"), "model.other")
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", r"export: crashed \(SIGSEGV\)"),
-        ("os._exit(3)", "export: ended with status 3 and no message"),
-        ("raise ValueError('unsupported opset')", "export: ValueError: unsupported opset"),
-        ("pass", "export: wrote no file"),
-        ("open(sys.argv[2], 'w').write('nonsense')", "run: .*"),
-    ],
-)
-def test_an_exporter_that_fails_loses_its_candidate_alone(tmp_path: Path, code: str, reason: str) -> None:
-    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": script(code)})
+def copy_of(bundle: Bundle, engine: str) -> Exporter:
+    """An exporter whose work is done already."""
+    return script(f"shutil.copy({str(bundle.folder / bundle.engine_file(engine).name)!r}, sys.argv[2])")
+
+
+def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None:
+    codes = {
+        "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
+        "ends": "os._exit(3)",
+        "raises": r"raise ValueError('unsupported opset\nand much more')",
+        "forgets": "pass",
+        "onnx": "open(sys.argv[2], 'w').write('nonsense')",
+    }
+    reasons = {
+        "crashes": "export: crashed (SIGSEGV)",
+        "ends": "export: ended with status 3 and no message",
+        "raises": "export: ValueError: unsupported opset",
+        "forgets": "export: wrote no file",
+        "onnx": "run: InvalidProtobuf: ",
+    }
+    exporters = {engine: script(code) for engine, code in codes.items()}
+    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters=exporters)
     assert set(bundle.engines) == {"keras"} == {bundle.default_engine}
-    found = outcome(bundle, "onnx")
-    assert found.outcome == "failed"
-    assert re.match(reason, found.reason)
+    for engine, reason in reasons.items():
+        found = outcome(bundle, engine)
+        assert found.outcome == "failed"
+        assert found.reason.startswith(reason), found.reason
     assert not (bundle.folder / "model.other").exists()
 
 
 def test_an_exporter_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.build.exporting.TIMEOUT", 1.0)
-    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": script("time.sleep(600)")})
-    assert outcome(bundle, "onnx").reason == "export: took longer than 1 s"
+    with pytest.raises(ChildFailed, match=r"^took longer than 1 s$"):
+        export(script("time.sleep(600)"), tmp_path, tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_answers_otherwise_is_thrown_out_with_its_figures(tmp_path: Path) -> None:
-    other = build(of_keras(dense(seed=2)), Request(tmp_path, "other", "1"), exporters={"onnx": EXPORTERS["onnx"]})
-    copy = script(f"shutil.copy({str(other.folder / 'model.onnx')!r}, sys.argv[2])")
-    bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters={"onnx": copy})
+def test_a_file_that_answers_otherwise_is_thrown_out_with_its_figures(tmp_path: Path, rows: Bundle) -> None:
+    exporters = {"onnx": copy_of(rows, "onnx")}
+    bundle = build(of_keras(dense(seed=2)), Request(tmp_path, "m", "1"), exporters=exporters)
     found = outcome(bundle, "onnx")
     assert (found.outcome, found.reason) == ("thrown out", "differs")
     assert found.largest > 0.01
@@ -290,67 +320,46 @@ def test_ties_are_no_disagreement() -> None:
     assert "shape" in proof.compare([wanted[0][:1]], wanted).problem
 
 
-# --- The command
+# --- What is printed
 
 
-def command(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "model.build", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "KILN_CWD": str(cwd)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_what_is_printed_of_a_bundle(rows: Bundle) -> None:
+    data = json.loads(json.dumps(report.as_json(rows)))
+    assert (data["name"], data["version"], data["labels"]) == ("rows", "1", ["a", "b", "c"])
+    assert {entry["engine"] for entry in data["candidates"]} == set(rows.engines)
+    assert "labels a, b, c; scores as_is" in report.description(rows)
+    assert report.run(rows, rows.folder.parents[1]).endswith("kiln run")
+    assert f"--store {rows.folder.parents[1]} --model rows" in report.run(rows, ROOT)
 
 
-def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=500)
-    return process.returncode, out, err
+def sent_by(bundle: Bundle, folder: Path) -> str:
+    """What the printed command hands to curl, run by a shell with a curl that prints its last argument but one."""
+    (folder / "curl").write_text('#!/bin/sh\nwhile [ "$1" != -d ]; do shift; done\n[ "$2" = @- ] && cat || echo "$2"\n')
+    (folder / "curl").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    done = subprocess.run(report.curl(bundle), shell=True, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
-def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
-    convolutional().save(tmp_path / "pets.keras")
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    arguments = ("pets.keras", "--name", "pets", "--store", "store", "--labels", "labels.txt", "--preprocess", "0..1")
-    status, out, err = finished(command(*arguments, cwd=tmp_path))
-    assert (status, err) == (0, "")
-    for part in ("litert", "onnx", "keras", "chosen", "multiply-adds", "-F image=@photo.jpg"):
-        assert part in out
-    bundle = bundles.read(tmp_path / "store" / "pets" / "1")
-    assert bundle.labels == ("cat", "dog")
-    assert bundle.preprocessing == Preprocessing(24, 32, range="0..1")
-    status, out, err = finished(command(*arguments, "--json", cwd=tmp_path))
-    assert (status, err) == (0, "")
-    answer: dict[str, Any] = json.loads(out)
-    assert (answer["name"], answer["version"]) == ("pets", "2")
-    assert {entry["engine"] for entry in answer["candidates"]} == {"keras", "litert", "onnx"}
+def test_the_printed_request_is_one_that_the_model_takes(rows: Bundle, tmp_path: Path) -> None:
+    assert json.loads(sent_by(rows, tmp_path)) == {"instances": [[0.0] * 6]}
+    large = Tensor("it's", "float32", (None, 32, 32, 3))
+    assert np.shape(json.loads(sent_by(replace(rows, inputs=(large,)), tmp_path))["instances"]) == (1, 32, 32, 3)
+    two = replace(rows, inputs=(large, Tensor("word", "string", (None, None))))
+    (instance,) = json.loads(sent_by(two, tmp_path))["instances"]
+    assert instance["word"] == ["text"]
+    assert np.shape(instance["it's"]) == (32, 32, 3)
 
 
-def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
-    arguments = ("--name", "a/b", "--version", "new", "--photos", "p", "--labels", "a,,b", "--preprocess", "nonsense")
-    status, out, err = finished(command("none.keras", *arguments, cwd=tmp_path))
-    assert (status, out) == (1, "")
-    for part in ("--name 'a/b'", "--version 'new'", "--photos", "--labels a,,b", "'nonsense'", "none.keras does not"):
-        assert part in err
-    assert "Traceback" not in err
+# --- Where it is made
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
-    dense().save(tmp_path / "m.keras")
-    process = command("m.keras", "--name", "m", "--store", "store", cwd=tmp_path)
-    try:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("store/m/.building-*/*")):
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        code, out, err = finished(process)
-    finally:
-        process.kill()
-        process.wait()
-    assert (code, out) == (status, "")
-    assert "Traceback" not in err
-    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left = tmp_path / "m" / ".building-killed"
+    left.mkdir(parents=True)
+    (left / "model.keras").write_text("half")
+    with work_folder(tmp_path / "m" / "1", 0) as first:
+        assert not left.exists()
+        with work_folder(tmp_path / "m" / "2", 0):
+            assert first.is_dir(), "its build is at work"
+    assert list((tmp_path / "m").iterdir()) == []

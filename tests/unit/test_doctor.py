@@ -17,13 +17,13 @@ from app.settings import Settings
 from deploy.doctor import chain as chains
 from deploy.doctor import nginx, rights, unit
 from deploy.doctor.chain import Chain
-from deploy.doctor.checks import bodies, capacity, files, keys, memory, sockets, store, timeouts
+from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, sockets, store, timeouts
 from deploy.doctor.findings import Findings, Level
 from tests.servers import NGINX_CONF, short_folder
 
 pytestmark = pytest.mark.unit
 
-CONF = {"timeout": 60, "graceful_timeout": 30, "keepalive": 75}
+CONF = {"timeout": 60, "graceful_timeout": 30, "keepalive": 75, "worker_connections": 1000, "backlog": 2048}
 UNIT = "[Service]\nTimeoutStopSec=45\nWatchdogSec=1min 30s\nLimitNOFILE=16384\nMemoryMax=85%\n"
 
 
@@ -36,8 +36,9 @@ def make(tmp_path: Path, old: str = "", new: str = "", service: str = UNIT, **se
     unit_file.write_text(service)
     config = Settings(**({"bind": "unix:/run/kiln/kiln.sock"} | settings))
     tree = nginx.read(conf)
-    way, upstream = chains._way(tree, config)
-    return Chain(config, CONF, tree, way, upstream, unit.read(unit_file))
+    gunicorn = {**CONF, "bind": [config.bind or f"{config.host}:{config.port}"]}
+    way, upstream = chains._way(tree, gunicorn["bind"][0])
+    return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file))
 
 
 def problems(found: Findings) -> str:
@@ -107,7 +108,9 @@ def test_memory_limits() -> None:
 # --- What is right --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", [timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check])
+@pytest.mark.parametrize(
+    "check", [exposure.check, timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check]
+)
 def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings]) -> None:
     assert problems(check(make(tmp_path))) == ""
 
@@ -126,6 +129,7 @@ def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings])
         ({"deadline": 20.0}, "warning: KILN_DEADLINE is 20 s, not less than KILN_BODY_TIMEOUT"),
         ({"load_wait": 100.0}, "Lower KILN_LOAD_WAIT"),
         ({"service": "TimeoutStopSec=30"}, "systemd's TimeoutStopSec"),
+        ({"drain": 15.0}, "KILN_DRAIN and gunicorn's graceful_timeout together is 45 s"),
         ({"service": "WatchdogSec=30"}, "systemd's WatchdogSec"),
     ],
 )
@@ -145,6 +149,11 @@ def test_timeouts_out_of_order(tmp_path: Path, change: dict[str, object], said: 
 )
 def test_body_limits_that_differ(tmp_path: Path, change: dict[str, object], said: str) -> None:
     assert said in problems(bodies.check(make(tmp_path, **change)))
+
+
+def test_metrics_that_are_open(tmp_path: Path) -> None:
+    assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "            deny all;\n")))
+    assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "= /metrics", "= /other")))
 
 
 @pytest.fixture

@@ -96,3 +96,21 @@ def test_every_application_has_a_family() -> None:
     names += " MobileNetV3Large NASNetMobile ResNet50 ResNet101 ResNet152V2 VGG16 Xception"
     for name in names.split():
         assert families.of_application(name), name
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tensorflow")
+def test_a_photo_becomes_what_keras_applications_make_of_it(photo_path: Path) -> None:
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    modules = {
+        name: module
+        for name, module in vars(keras.applications).items()
+        if hasattr(module, "preprocess_input") and name != "imagenet_utils"
+    }
+    assert len(modules) > 12
+    with Image.open(photo_path) as photo:
+        picture = photo.convert("RGB").resize((96, 64))
+    for name, module in modules.items():
+        wanted = module.preprocess_input(np.array(picture, np.float32))
+        found = from_picture(picture, declared(name.replace("_", ""), (None, 64, 96, 3)))
+        assert np.abs(found - wanted).max() <= 1e-6, name

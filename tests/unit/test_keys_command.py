@@ -80,7 +80,7 @@ def test_the_file_is_the_setting_s(
     assert "KILN_API_KEYS" in capsys.readouterr().err
     monkeypatch.setenv("KILN_API_KEYS", str(tmp_path / "keys"))
     assert command.main(["add", "phone"]) == 0
-    monkeypatch.setenv("OLDPWD", str(tmp_path))
+    monkeypatch.setenv("KILN_CWD", str(tmp_path))
     assert command.main(["list", "--file", "keys"]) == 0
 
 

@@ -365,7 +365,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BuildError, match=message):
-            load(tmp_path / name, tmp_path / "m.h5")
+            load(tmp_path / name, tmp_path / "m.h5" if name == "m.json" else None)
+    with pytest.raises(BuildError, match="--weights goes with an architecture"):
+        load(tmp_path / "m.keras", tmp_path / "m.h5")
     with pytest.raises(BuildError, match="does not exist"):
         load(tmp_path / "nothing.keras")
     with pytest.raises(BuildError, match="no SavedModel"):

@@ -9,14 +9,12 @@ from .. import nginx
 from ..chain import Chain
 from ..findings import Finding, Findings, Level
 
-_CONNECTIONS = 1000  # of a worker, unless gunicorn's worker_connections says otherwise
-_BACKLOG = 2048  # likewise
 _OTHERS = 100  # files of the libraries, the models, the log
 
 
 def check(chain: Chain) -> Findings:
     """Compare what a process may open with what it will."""
-    need = int(chain.gunicorn.get("worker_connections", _CONNECTIONS)) + _OTHERS
+    need = int(chain.gunicorn["worker_connections"]) + _OTHERS
     named = chain.unit.last("LimitNOFILE") if chain.unit else ""
     soft = named.partition(":")[0]
     limit = int(soft) if soft.isdecimal() else 524288 if named else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -26,7 +24,7 @@ def check(chain: Chain) -> Findings:
     else:
         yield Finding("files", Level.GOOD, f"A worker may open {limit:,} files and needs {need:,}.")
     yield from _of_nginx(chain)
-    backlog = int(chain.gunicorn.get("backlog", _BACKLOG))
+    backlog = int(chain.gunicorn["backlog"])
     kernel = Path("/proc/sys/net/core/somaxconn")
     if kernel.exists() and (most := int(kernel.read_text())) < backlog:
         message = f"gunicorn lets {backlog} connections wait, the kernel {most}: in a burst nginx answers 502."

@@ -26,7 +26,8 @@ def check(chain: Chain) -> Findings:
     except KeyError:
         why = f"there is no user {chain.user}"
     if why:
-        yield _problem(f"The service cannot read its API keys: {why}.", f"chgrp {path} to its group and chmod 640.")
+        group = chain.unit.last("Group") or chain.user if chain.unit else "its group"
+        yield _problem(f"The service cannot read its API keys: {why}.", f"chgrp {group} {path} && chmod 640 {path}")
     elif path.stat().st_mode & 0o022:
         message = f"Others than its owner may write to {path}, and so let themselves in."
         yield _problem(message, f"chmod go-w {path}.")

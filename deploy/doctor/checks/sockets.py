@@ -6,13 +6,16 @@ import socket
 from pathlib import Path
 
 from .. import nginx, rights
-from ..chain import Chain, address
+from ..chain import Chain
 from ..findings import Finding, Findings, Level
+
+_EVERYWHERE = {"0.0.0.0", "::", "[::]"}  # noqa: S104  compared, not bound
+_LOCAL = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
 def check(chain: Chain) -> Findings:
     """Compare the addresses, then knock."""
-    listens = address(chain.settings)
+    listens = chain.listens
     if chain.way is None:
         message = f"nginx hands no requests to {listens}, where gunicorn listens."
         yield _problem(message, "Install deploy/nginx.conf as /etc/nginx/nginx.conf, or name the file with --nginx.")
@@ -32,9 +35,7 @@ def _same(listens: str, asks: str) -> bool:
     """Loopback by another name, or every address."""
     host, _, port = listens.rpartition(":")
     other, _, other_port = asks.rpartition(":")
-    everywhere = {"0.0.0.0", "::", "[::]"}  # noqa: S104  compared, not bound
-    local = {"127.0.0.1", "localhost", "::1", "[::1]"}
-    return port == other_port and other in local and host in everywhere | local
+    return port == other_port and other in _LOCAL and host in _EVERYWHERE | _LOCAL
 
 
 def _unix(chain: Chain, path: Path) -> Findings:
@@ -65,20 +66,19 @@ def _unix(chain: Chain, path: Path) -> Findings:
 
 
 def _tcp(chain: Chain) -> Findings:
-    config = chain.settings
-    host, _, port = address(config).rpartition(":")
-    host = "127.0.0.1" if host in ("0.0.0.0", "::", "[::]") else host.strip("[]")  # noqa: S104  compared, not bound
+    named, _, port = chain.listens.rpartition(":")
+    host = "127.0.0.1" if named in _EVERYWHERE else named.strip("[]")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as fault:
-        yield _problem(f"Nobody answers on {address(config)}: {fault}.", "Start the service; its log says more.")
+        yield _problem(f"Nobody answers on {chain.listens}: {fault}.", "Start the service; its log says more.")
         return
-    if host not in ("127.0.0.1", "localhost", "::1") or config.host in ("0.0.0.0", "::"):  # noqa: S104
-        message = f"gunicorn listens on {address(config)}, where clients get past nginx."
+    if named not in _LOCAL:
+        message = f"gunicorn listens on {chain.listens}, where clients get past nginx."
         remedy = "Let it listen on a unix socket (KILN_BIND) or on 127.0.0.1."
         yield Finding("sockets", Level.WARNING, message, remedy)
     else:
-        yield Finding("sockets", Level.GOOD, f"gunicorn listens on {address(config)}.")
+        yield Finding("sockets", Level.GOOD, f"gunicorn listens on {chain.listens}.")
 
 
 def _problem(message: str, remedy: str) -> Finding:

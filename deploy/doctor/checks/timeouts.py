@@ -24,7 +24,7 @@ def check(chain: Chain) -> Findings:
     steps = _steps(chain)
     wrong = [step for step in steps if not step.seconds < step.limit]
     for step in wrong:
-        message = f"{step.less} is {step.seconds:g} s, which is not less than {step.more}, {step.limit:g} s: {step.why}"
+        message = f"{step.less} is {step.seconds:g} s, not less than {step.more}, {step.limit:g} s: {step.why}"
         yield Finding("timeouts", Level.PROBLEM, message, f"Lower {step.less} or raise {step.more}.")
     config = chain.settings
     if config.deadline >= config.body_timeout:
@@ -56,7 +56,8 @@ def _steps(chain: Chain) -> list[Step]:
     if chain.unit:
         stop = chain.unit.seconds("TimeoutStopSec", 90)
         why = "systemd kills workers that are finishing their requests."
-        steps.append(Step("gunicorn's graceful_timeout", graceful, "systemd's TimeoutStopSec", stop, why))
+        leaving = "KILN_DRAIN and gunicorn's graceful_timeout together"
+        steps.append(Step(leaving, config.drain + graceful, "systemd's TimeoutStopSec", stop, why))
         if watchdog := chain.unit.seconds("WatchdogSec", 0):
             why = "systemd ends the whole service before gunicorn has replaced one worker that hangs."
             steps.append(Step(worker, timeout, "systemd's WatchdogSec", watchdog, why))

@@ -23,6 +23,8 @@ def load(path: str, weights: Path | None, *, allow_unsafe: bool) -> Source:
     file = Path(path)
     if not file.exists():
         raise BuildError(f"{file} does not exist.")
+    if weights is not None and file.suffix != ".json":
+        raise BuildError(f"--weights goes with an architecture .json or keras.applications:NAME, not with {file.name}.")
     if file.is_dir():
         return saved_model.load(file)
     if file.stat().st_size == 0:
