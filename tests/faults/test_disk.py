@@ -163,7 +163,10 @@ def test_shared_memory_is_full(start_service: Callable[..., Server], photo: byte
     own = 'mount -t tmpfs -o size=2m tmpfs /dev/shm && exec "$@"'
     base = start_service(command=["unshare", "--mount", "sh", "-c", own, "sh", *servers.GUNICORN])
     before = base.workers()
-    filler = fill(Path(f"/proc/{base.process.pid}/root/dev/shm"))
+    shared = Path(f"/proc/{base.process.pid}/root/dev/shm")
+    for slot in (0, 1):
+        wait_for(lambda: taken(shared, slot), "a worker that has its memory")  # noqa: B023
+    filler = fill(shared)
     with traffic(base.port, photo) as load:
         load.more(100)
         for path in ("/live", "/models", "/version", "/metrics", "/nowhere", "/openapi.json", "/"):
@@ -176,3 +179,9 @@ def test_shared_memory_is_full(start_service: Callable[..., Server], photo: byte
     figure("/dev/shm full, a worker killed meanwhile", load)
     assert load.failed() <= 4
     assert before[1] in base.workers()
+
+
+def taken(shared: Path, slot: int) -> bool:
+    """Whether the files of a worker's metrics have all the memory that they will need."""
+    files = [file.stat() for file in shared.glob(f"*/*_{slot}.db")]
+    return bool(files) and all(file.st_blocks * 512 >= file.st_size for file in files)
