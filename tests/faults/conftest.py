@@ -12,7 +12,7 @@ _PREFIX = "figure: "
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
     """figure("worker killed, directly", "3 of 812 requests failed")."""
-    return lambda name, value: record_property(_PREFIX + name, value)
+    return lambda name, value: record_property(_PREFIX + name, str(value))  # xdist sends plain values alone
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
