@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import statistics
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def from_csv(path: Path, peak: float | None) -> Profile:
         if not (math.isfinite(minute) and math.isfinite(rate) and rate >= 0):
             problems.append(f"line {line}: minute and rate must be finite, and rate not negative")
         points.append((minute, rate))
-    steps = [late[0] - early[0] for early, late in zip(points, points[1:], strict=False)]
+    steps = [late[0] - early[0] for early, late in itertools.pairwise(points)]
     if not problems:
         if not steps:
             problems.append("at least two lines of numbers are needed")
