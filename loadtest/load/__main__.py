@@ -78,7 +78,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "facts": {
             "Server": f"{server.url}, {', '.join(models)}",
-            "Posted": f"{len(photos)} photos in turns, way {options.way}, "
+            "Posted": f"{_photos(len(photos))}, way {options.way}, "
             f"{sum(len(body) for body, _ in bodies) / len(bodies) / 1e3:,.1f} kB in the mean",
             **_machine(options),
         },
@@ -106,6 +106,10 @@ def _machine(options: argparse.Namespace) -> dict[str, str]:
     return {"Server's machine": f"{options.machine}, {options.cores} cores", **mine}
 
 
+def _photos(count: int) -> str:
+    return "one photo" if count == 1 else f"{count} photos in turns"
+
+
 def _write(report: dict[str, Any], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +123,7 @@ def _write(report: dict[str, Any], folder: Path) -> None:
 def _table(report: dict[str, Any]) -> Table:
     table = Table(title="median (lowest–highest) of the rounds", title_justify="left", title_style="bold")
     for column in ("users", "answers/s", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     table.add_column("faults")
     for point in report["points"]:
         times = (spread_text(point[f"p{percent}_ms"], 1) for percent in ladder.PERCENTILES)

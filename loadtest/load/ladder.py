@@ -15,7 +15,7 @@ from . import users as generator
 from .watch import GENERATOR, Watch
 
 PERCENTILES = (50, 95, 99)
-_BINS = 20  # of the histogram, a decade
+_BINS = 10  # of the histogram, a decade
 _BUSY = 0.9  # of a core: the generator, which has one, is what is measured then
 
 

@@ -27,9 +27,9 @@ class Watch:
     def __init__(self, roots: Sequence[psutil.Process]) -> None:
         self._processes = {GENERATOR: psutil.Process(os.getpid())}
         for root in roots:
-            self._processes[f"{root.name()} {root.pid}"] = root
-            for child in sorted(root.children(recursive=True), key=lambda process: process.pid):
-                self._processes[f"{child.name()} {child.pid}"] = child
+            children = sorted(root.children(recursive=True), key=lambda process: process.pid)
+            for process in (root, *children):
+                self._processes[_name(process, len(self._processes))] = process
         self._before = {name: _seconds(process) for name, process in self._processes.items()}
         self._started = time.perf_counter()
 
@@ -40,6 +40,11 @@ class Watch:
             with contextlib.suppress(psutil.NoSuchProcess):
                 found[name] = Usage((_seconds(process) - self._before[name]) / took, _megabytes(process))
         return found
+
+
+def _name(process: psutil.Process, number: int) -> str:
+    """What it is called, with a number that makes it one of a kind: gunicorn's workers are all called alike."""
+    return f"{number} {process.name()}"
 
 
 def _seconds(process: psutil.Process) -> float:

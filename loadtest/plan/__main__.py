@@ -48,9 +48,9 @@ def _plan(options: argparse.Namespace) -> None:
     profile = _profile(options)
     if options.report:
         found = measured.read(_path(options.report), options.p99)
-        capacity, cpu = found.rate * instance.cores / found.cores, found.cpu
+        capacity, cpu, warnings = found.rate * instance.cores / found.cores, found.cpu, found.warnings
     else:
-        capacity, cpu = options.capacity, 1.0
+        capacity, cpu, warnings = options.capacity, 1.0, ()
     base, use = options.serverless or (None, None)
     prices = Prices(instance.reserved, instance.on_demand, options.balancer, base, use)
     whole, least = not options.fractional, options.min
@@ -64,6 +64,8 @@ def _plan(options: argparse.Namespace) -> None:
         ways.append(arithmetic.serverless(profile.rates, capacity, prices, options.base))
 
     console = Console()
+    for warning in warnings:
+        console.print(f"The report warns: {warning}", style="yellow", markup=False, highlight=False)
     _say(console, options, profile, capacity, cpu)
     console.print(_table(ways))
     if options.plot:

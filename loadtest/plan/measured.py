@@ -15,11 +15,12 @@ from ..processes import Failed
 @dataclass(frozen=True)
 class Measured:
     """rate: requests a second with p99 within the target. cpu: share of all cores at that rate, None where it was not
-    measured. cores: of the machine that was measured."""
+    measured. cores: of the machine that was measured. warnings: what the report says against itself."""
 
     rate: float
     cpu: float | None
     cores: int
+    warnings: tuple[str, ...] = ()
 
 
 def read(path: Path, p99_ms: float) -> Measured:
@@ -27,7 +28,7 @@ def read(path: Path, p99_ms: float) -> Measured:
     report = _load(path)
     try:
         points = sorted(report["points"], key=lambda point: point["users"])
-        return _within(points, p99_ms, int(report["cores"]))
+        return _within(points, p99_ms, int(report["cores"]), tuple(map(str, report["warnings"])))
     except (KeyError, TypeError, ValueError) as fault:
         raise Failed(f"{path} is damaged: {fault!r}. Make it anew: ./kiln load --output DIR") from fault
 
@@ -47,9 +48,12 @@ def _load(path: Path) -> dict[str, Any]:
     return report
 
 
-def _within(points: list[dict[str, Any]], p99_ms: float, cores: int) -> Measured:
+def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: tuple[str, ...]) -> Measured:
     """The highest rate within the target. Between the last point that meets it and the next one that does not, rate
     and CPU are taken to change in proportion to p99."""
+    points = [point for point in points if point["p99_ms"]]
+    if not points:
+        raise Failed("The report has no point with answers.")
     good = [point for point in points if point["p99_ms"]["median"] <= p99_ms and not point["faults"]]
     if not good:
         lowest = min(points, key=lambda point: point["p99_ms"]["median"])
@@ -67,7 +71,7 @@ def _within(points: list[dict[str, Any]], p99_ms: float, cores: int) -> Measured
         after = _cpu(high)
         if cpu is not None and after is not None:
             cpu += part * (after - cpu)
-    return Measured(rate, cpu, cores)
+    return Measured(rate, cpu, cores, warnings)
 
 
 def _cpu(point: dict[str, Any]) -> float | None:

@@ -21,6 +21,9 @@ def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], 
     for name, running in machines.items():
         time.step(hours, [*running, running[-1]], where="post", label=name)
     time.set(xlabel="hours", ylabel="machines", ylim=(0, None), title=f"Machines that run: {profile.name}")
+    time.set_xlim(0, hours[-1])
+    time.set_xticks([hours[-1] * sixth / 6 for sixth in range(7)])
+    time.xaxis.set_major_formatter("{x:g}")
     time.grid(alpha=0.3)
     time.legend(fontsize="small")
     bars = cost.barh([way.name for way in ways], [way.a_month for way in ways], color="tab:blue")

@@ -137,9 +137,12 @@ def point(users: int, per_second: float, p99_ms: float, cpu: float | None, *faul
     }
 
 
+HEAD = {"format": FORMAT, "version": VERSION, "cores": 2, "warnings": ["others use this machine"]}
+
+
 def report(folder: Path, *points: dict[str, Any], **changes: Any) -> Path:
     file = folder / "report.json"
-    file.write_text(json.dumps({"format": FORMAT, "version": VERSION, "cores": 2, "points": points, **changes}))
+    file.write_text(json.dumps({**HEAD, "points": points, **changes}))
     return file
 
 
@@ -156,7 +159,7 @@ def test_capacity_is_the_highest_rate_within_the_target(tmp_path: Path, p99: flo
 
 def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
     points = (point(1, 100, 10, None), point(2, 190, 12, None, "3 errors"))
-    assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2)
+    assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
 
 
 PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
@@ -168,6 +171,7 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "300 requests a second, p99 within 300 ms" in printed
     assert "7 for 2,000 requests a second, at least 2" in printed
     assert "1,533.00" in printed  # 7 x 219
+    assert "others use this machine" in printed
 
 
 @pytest.mark.parametrize(
@@ -177,7 +181,8 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
-        ({"points": []}, "300", "is damaged"),
+        ({"points": []}, "300", "no point with answers"),
+        ({"points": [{"users": 1, "p99_ms": None}]}, "300", "no point with answers"),
     ],
 )
 def test_a_report_that_gives_no_plan(
