@@ -61,13 +61,17 @@ def _finish(axes: Any) -> None:
 
 
 def _histogram(figure: Any, points: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator
+
     axes = figure.subplots()
     for point in points:
         edges, counts = point["histogram"]["edges_ms"], point["histogram"]["counts"]
         total = sum(counts) or 1
         axes.step(edges, [100 * count / total for count in counts], where="pre", label=f"{point['users']} users")
     axes.set(xscale="log", xlabel="response time, ms", ylabel="% of answers", ylim=(0, None))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)

@@ -29,7 +29,8 @@ class Watch:
         for root in roots:
             children = sorted(root.children(recursive=True), key=lambda process: process.pid)
             for process in (root, *children):
-                self._processes[_name(process, len(self._processes))] = process
+                role = "master" if process is root else "worker"
+                self._processes[_name(process, len(self._processes), role)] = process
         self._before = {name: _seconds(process) for name, process in self._processes.items()}
         self._started = time.perf_counter()
 
@@ -42,9 +43,10 @@ class Watch:
         return found
 
 
-def _name(process: psutil.Process, number: int) -> str:
-    """What it is called, with a number that makes it one of a kind: gunicorn's workers are all called alike."""
-    return f"{number} {process.name()}"
+def _name(process: psutil.Process, number: int, role: str) -> str:
+    """What it is and does, with a number that makes it one of a kind. gunicorn is called as its interpreter is."""
+    name = process.name()
+    return f"{number} {'gunicorn' if name.startswith('python') else name}, {role}"
 
 
 def _seconds(process: psutil.Process) -> float:

@@ -13,6 +13,7 @@ def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], 
     """machines: name -> machines that run in each step of the profile."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -24,6 +25,7 @@ def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], 
     time.set_xlim(0, hours[-1])
     time.set_xticks([hours[-1] * sixth / 6 for sixth in range(7)])
     time.xaxis.set_major_formatter("{x:g}")
+    time.yaxis.set_major_locator(MaxNLocator(integer=True))
     time.grid(alpha=0.3)
     time.legend(fontsize="small")
     bars = cost.barh([way.name for way in ways], [way.a_month for way in ways], color="tab:blue")
