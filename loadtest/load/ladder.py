@@ -54,12 +54,15 @@ class Point:
         return Spread(tuple(sum(values[number] for values in mine) / cores for number in range(rounds)))
 
     def histogram(self) -> dict[str, list[float]]:
-        """edges_ms: upper ends of logarithmic bins; counts: of answers in them, all rounds together."""
+        """edges_ms: ends of logarithmic bins, one more than bins; counts: of answers, all rounds together."""
         bins = collections.Counter(math.ceil(_BINS * math.log10(took)) for times in self.latencies for took in times)
         if not bins:
             return {"edges_ms": [], "counts": []}
         numbers = range(min(bins), max(bins) + 1)
-        return {"edges_ms": [10 ** (n / _BINS) for n in numbers], "counts": [bins[n] for n in numbers]}
+        return {
+            "edges_ms": [10 ** ((n - 1) / _BINS) for n in (*numbers, max(bins) + 1)],
+            "counts": [bins[n] for n in numbers],
+        }
 
     def faults(self) -> list[str]:
         """Why the point must not be taken for what the server can do."""

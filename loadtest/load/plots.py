@@ -66,8 +66,10 @@ def _histogram(figure: Any, points: list[dict[str, Any]]) -> None:
     axes = figure.subplots()
     for point in points:
         edges, counts = point["histogram"]["edges_ms"], point["histogram"]["counts"]
-        total = sum(counts) or 1
-        axes.step(edges, [100 * count / total for count in counts], where="pre", label=f"{point['users']} users")
+        if not counts:
+            continue
+        parts = [100 * count / sum(counts) for count in counts]
+        axes.stairs(parts, edges, label=f"{point['users']} users")
     axes.set(xscale="log", xlabel="response time, ms", ylabel="% of answers", ylim=(0, None))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -103,8 +103,8 @@ def _say(console: Console, options: argparse.Namespace, profile: Profile, capaci
     else:
         share = arithmetic.scale_out_level(cpu, rise, options.ready)
         level = (
-            f"at {share:.0%} CPU at the latest: {cpu:.0%} where p99 is at its target, a load that grows by {rise:.1%} a minute, "
-            f"{options.ready:g} minutes until a machine answers"
+            f"at {share:.0%} CPU at the latest: {cpu:.0%} where p99 is at its target, "
+            f"a load that grows by {rise:.1%} a minute, {options.ready:g} minutes until a machine answers"
         )
     table.add_row("Scale out", level)
     console.print(table)
