@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
     assert "kiln: p95 " in result.stderr
     assert "kiln: p99 " in result.stderr
     assert "error rate" not in result.stderr
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        port = taken.getsockname()[1]
+        result = jmeter(tmp_path, f"-Jport={port}", "-Jusers=1", "-Jduration=2", "-Jthink=200", "-Jerrors=1")
+    assert result.returncode == 1
+    assert "kiln: no request was answered" in result.stderr
 
 
 def test_no_photos(tmp_path: Path) -> None:
