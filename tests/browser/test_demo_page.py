@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import FileChooser, Page
 
 # One group: the tests share one browser and one service, and a second Chromium would only compete with the first.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 REFUSED = r"the server responded with a status of 4\d\d"
 FAILED = r"the server responded with a status of 5\d\d"

@@ -17,7 +17,7 @@ from model import engines
 from tests.servers import wait_for
 
 # One group: making the models takes Keras, which one process of the test run should load.
-pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
+pytestmark = [pytest.mark.http]
 
 PHOTO = (Path(__file__).parents[1] / "data" / "cat.jpg").read_bytes()
 

@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from app.openapi.document import document
 
 # One group: making the models takes Keras, which one process of the test run should load.
-pytestmark = [pytest.mark.http, pytest.mark.xdist_group("many")]
+pytestmark = [pytest.mark.http]
 
 TENSORS = ["dense", "iris", "two", "sequence", "words", "echo-uint8", "echo-int64", "echo-float16", "echo-bool"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.image.conftest import bake, need_root_and
 
-pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def test_a_booted_disk_answers_a_photo(tmp_path: Path) -> None:

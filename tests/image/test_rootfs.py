@@ -18,7 +18,7 @@ from tests.image.conftest import Node
 from tests.servers import ROOT, assert_error, wait_for
 
 # One machine, one process: the tests change it and put it back.
-pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
+pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNITS = ("kiln.service", "kiln.socket", "nginx.service")
 PROVISION = "/mnt/deploy/image/provision.sh"

@@ -15,7 +15,7 @@ from tests import bundles
 from tests.pictures import encoded
 from tests.servers import Server, gunicorn
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import requests
 
 from tests.servers import Server, assert_error
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("many")]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -69,6 +69,17 @@ def test_app_sees_models_through_the_store(path: Path) -> None:
         assert name.partition(".")[0] not in {"deploy", "api", "gunicorn"}, f"{path}:{line} imports {name}"
 
 
+@pytest.mark.parametrize("path", modules("app") + modules("model"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_serves_knows_no_load_test(path: Path) -> None:
+    for name, line in imported(path):
+        assert name.partition(".")[0] not in {"loadtest", "locust"}, f"{path}:{line} imports {name}"
+
+
+def test_the_arithmetic_of_a_plan_reads_nothing() -> None:
+    names = {name for name, _ in imported(ROOT / "loadtest" / "plan" / "arithmetic.py")}
+    assert names == {"__future__", "collections.abc", "dataclasses", "math", "statistics"}
+
+
 @pytest.mark.parametrize("path", modules("app"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_resources_are_the_table_of_urls_own(path: Path) -> None:
     if path.name == "routes.py":

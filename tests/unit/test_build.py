@@ -32,7 +32,6 @@ pytestmark = [
     pytest.mark.unit,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("build"),
 ]
 
 ROOT = Path(__file__).parents[2]

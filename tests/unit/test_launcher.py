@@ -139,6 +139,8 @@ def checkout(bare):
     bare.add_program("wrk")
     for tool in ("mmdebstrap", "systemd-nspawn", "ip"):
         bare.add_program(tool)
+    bare.add_program("java")
+    bare.add_program("mvn")
     return bare
 
 
@@ -198,7 +200,20 @@ def test_a_serving_machine_gets_no_tensorflow():
 def test_help_needs_nothing(bare, arguments):
     result = bare.run(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
-    for command in ("run", "models", "test", "check", "bench", "build", "train", "bake", "lock", "help"):
+    for command in (
+        "run",
+        "models",
+        "test",
+        "check",
+        "bench",
+        "load",
+        "plan",
+        "build",
+        "train",
+        "bake",
+        "lock",
+        "help",
+    ):
         assert f"./kiln {command}" in result.stdout
     assert len(result.stdout.splitlines()) < 20
 
@@ -277,6 +292,12 @@ def test_audit_has_an_environment_of_its_own_and_looks_at_the_pinned_requirement
 def test_bench(checkout):
     checkout.run("bench", "--seconds", "3")
     assert checkout.log == [*FULL, "loadtest.bench --seconds 3"]
+
+
+@pytest.mark.parametrize("command", ["load", "plan"])
+def test_load_and_plan(checkout, command):
+    checkout.run(command, "--peak", "two words")
+    assert checkout.log == [*FULL, f"loadtest.{command} --peak two words"]
 
 
 def test_build_has_all_that_it_needs_and_knows_where_the_caller_stands(checkout, tmp_path):
@@ -379,6 +400,8 @@ def test_tensorflow_needs_an_older_python_than_serving(bare):
     bare.add_python("python3.13", "3.13")
     bare.add_program("nginx")
     bare.add_program("chromium")
+    bare.add_program("java")
+    bare.add_program("mvn")
     assert bare.run("test", "-q").returncode == 0
     assert bare.log == [*SERVE, *FULL, "pytest -q"]
 

@@ -20,7 +20,7 @@ from model.build.errors import BuildError  # noqa: E402
 from model.build.macs import multiply_adds  # noqa: E402
 from model.build.source import Source  # noqa: E402
 
-pytestmark = [pytest.mark.unit, pytest.mark.slow, pytest.mark.xdist_group("tensorflow")]
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
 
 def load(path: Path | str, weights: Path | None = None, *, allow_unsafe: bool = False) -> Source:

@@ -1,0 +1,97 @@
+"""The server that is measured: one that is started here, or one that runs somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psutil
+
+from .. import servers
+from ..processes import Failed
+
+_PATIENCE = 10.0  # seconds
+
+
+@dataclass(frozen=True)
+class Target:
+    """address: where to connect. path: of /predict, below the prefix of the URL. roots: processes to watch."""
+
+    url: str
+    host: str
+    address: tuple[str, int]
+    path: str
+    roots: Sequence[psutil.Process]
+
+    @property
+    def here(self) -> bool:
+        """Is it on this machine?"""
+        return self.address[0] in ("127.0.0.1", "::1")
+
+    def models(self) -> list[str]:
+        """What serves, as `name version (engine)`. Raises Failed where nobody answers or no model is ready."""
+        answer = self._ask("GET", self.path.removesuffix("/predict") + "/version")
+        found = [
+            f"{model['name']} {model['version']} ({model['engine']})"
+            for model in json.loads(answer).get("models", [])
+            if model.get("engine")
+        ]
+        if not found:
+            raise Failed(f"{self.url} has no model that is ready.")
+        return found
+
+    def try_out(self, body: bytes, kind: str) -> None:
+        """Post one photo. Raises Failed where it is not answered with 200."""
+        self._ask("POST", self.path, body, kind)
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        connection = http.client.HTTPConnection(*self.address, timeout=_PATIENCE)
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path, body, {"Host": self.host} | ({"Content-Type": kind} if kind else {}))
+                answer = connection.getresponse()
+                content = answer.read()
+            except (OSError, http.client.HTTPException) as fault:
+                raise _silent(self.url, fault) from fault
+        if answer.status != 200:
+            raise Failed(f"{method} {path} at {self.url} is answered with {answer.status}: {content[:300]!r}")
+        return content
+
+
+def at(url: str, pids: Sequence[int]) -> Target:
+    """A server that runs. pids: of its first processes, where they run here. Raises Failed where one does not."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 80
+    except ValueError as fault:
+        raise Failed(f"{url}: {fault}") from fault
+    if parts.scheme != "http" or not parts.hostname:
+        raise Failed(f"{url} is no address like http://127.0.0.1:8000. https is measured at what takes it off.")
+    try:
+        with socket.create_connection((parts.hostname, port), timeout=_PATIENCE) as probe:
+            resolved = probe.getpeername()
+    except OSError as fault:
+        raise _silent(url, fault) from fault
+    roots = []
+    for pid in pids:
+        if not psutil.pid_exists(pid):
+            raise Failed(f"There is no process {pid}.")
+        roots.append(psutil.Process(pid))
+    path = parts.path.rstrip("/").removesuffix("/predict") + "/predict"
+    return Target(url, parts.netloc, (str(resolved[0]), port), path, roots)
+
+
+@contextlib.contextmanager
+def started(workers: int, engine: str) -> Iterator[Target]:
+    """Kiln as it ships, for as long as the block lasts."""
+    with servers.kiln(workers, engine) as server:
+        yield at(server.url, [server.program.process.pid])
+
+
+def _silent(url: str, fault: Exception) -> Failed:
+    return Failed(f"{url} does not answer: {fault}. Is the server running there?")

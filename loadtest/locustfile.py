@@ -1,0 +1,121 @@
+"""Photos posted to /predict by locust, with thresholds that set the exit status. docs/load.md shows how to use it.
+
+Closed loop: each user posts again once it has its answer (and has waited for --think seconds). Open loop
+(--arrivals): requests start at random moments, so many a second in the mean, whether or not earlier ones were
+answered; only so does an overload show.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent.pool
+from locust import FastHttpUser, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from loadtest.photos import FOLDER, WAYS, read_photos
+from loadtest.processes import Failed
+
+_PATIENCE = 30.0  # seconds for one answer
+_MOST_OPEN = 2000  # connections of a user in open loop
+
+_bodies: list[tuple[str, bytes, str]] = []  # name in the statistics, body, Content-Type
+
+
+@events.init_command_line_parser.add_listener
+def _options(parser: LocustArgumentParser) -> None:
+    parser.add_argument("--photos", default=str(FOLDER), metavar="DIR", help="folder of photos to post")
+    parser.add_argument("--way", default="all", choices=("all", *WAYS), help="how to post (default: all, in turns)")
+    parser.add_argument(
+        "--arrivals", type=float, default=0.0, metavar="RATE", help="open loop: requests a second, of all users"
+    )
+    parser.add_argument("--think", type=float, default=0.0, metavar="SECONDS", help="closed loop: pause of a user")
+    parser.add_argument("--max-p95", type=float, default=0.0, metavar="MS", help="fail above it (0: any)")
+    parser.add_argument("--max-p99", type=float, default=0.0, metavar="MS", help="fail above it (0: any)")
+    parser.add_argument(
+        "--max-error-rate", type=float, default=0.0, metavar="PART", help="fail above it, 0.01 is one in 100"
+    )
+
+
+@events.init.add_listener
+def _read(environment: Environment, **_: Any) -> None:
+    options = environment.parsed_options
+    if options is None:
+        return
+    try:
+        photos = read_photos(Path(options.photos))
+    except Failed as failed:
+        sys.exit(f"kiln: {failed}")
+    ways = WAYS if options.way == "all" else (options.way,)
+    _bodies[:] = [(f"/predict {way}", *photo.body(way)) for photo in photos for way in ways]
+
+
+class Client(FastHttpUser):
+    """One who posts photos, by every way in turns."""
+
+    network_timeout = connection_timeout = _PATIENCE
+    concurrency = _MOST_OPEN
+
+    def on_start(self) -> None:
+        """Start anywhere in the folder, so that users do not post the same photo at once."""
+        self._turn = itertools.cycle(range(len(_bodies)))
+        for _ in range(random.randrange(len(_bodies))):
+            next(self._turn)
+        self._due = time.perf_counter()
+        self._open = gevent.pool.Group()
+
+    def on_stop(self) -> None:
+        """What was sent counts: a slow answer left out would flatter the server."""
+        self._open.join(timeout=_PATIENCE)
+
+    def wait_time(self) -> float:
+        """Seconds until this user posts again. In open loop from moment to moment, so that no delay adds up."""
+        options = self.environment.parsed_options
+        if not options.arrivals:
+            return float(options.think)
+        users = max(1, self.environment.runner.target_user_count)
+        self._due += random.expovariate(options.arrivals / users)
+        return max(0.0, self._due - time.perf_counter())
+
+    @task
+    def post(self) -> None:
+        """Post the next photo; in open loop without waiting for its answer."""
+        name, body, kind = _bodies[next(self._turn)]
+        if self.environment.parsed_options.arrivals:
+            self._open.spawn(self._send, name, body, kind)
+        else:
+            self._send(name, body, kind)
+
+    def _send(self, name: str, body: bytes, kind: str) -> None:
+        headers = {"Content-Type": kind}
+        with self.client.post("/predict", body, name=name, headers=headers, catch_response=True) as answer:
+            if answer.status_code == 200 and b'"predictions"' not in (answer.content or b""):
+                answer.failure("200 without predictions")
+
+
+@events.quitting.add_listener
+def _judge(environment: Environment, **_: Any) -> None:
+    """Exit status 1 where a threshold is broken. locust's workers leave that to their master."""
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    options, total = environment.parsed_options, environment.stats.total
+    if options is None:
+        return
+    found = ["no request was answered"] if total.num_requests == total.num_failures else []
+    if total.fail_ratio > options.max_error_rate:
+        found.append(f"error rate {total.fail_ratio:.4f}, at most {options.max_error_rate:g} wanted")
+    for share, most in ((0.95, options.max_p95), (0.99, options.max_p99)):
+        if most and (value := total.get_response_time_percentile(share)) > most:
+            found.append(f"p{share * 100:.0f} {value:.0f} ms, at most {most:g} wanted")
+    for problem in found:
+        print(f"kiln: {environment.host}: {problem}", file=sys.stderr)
+    environment.process_exit_code = 1 if found else 0

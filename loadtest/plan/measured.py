@@ -1,0 +1,78 @@
+"""What one machine manages, read from a report of `./kiln load`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..load.format import FORMAT, VERSION
+from ..processes import Failed
+
+
+@dataclass(frozen=True)
+class Measured:
+    """rate: requests a second with p99 within the target. cpu: share of all cores at that rate, None where it was not
+    measured. cores: of the machine that was measured. warnings: what the report says against itself."""
+
+    rate: float
+    cpu: float | None
+    cores: int
+    warnings: tuple[str, ...] = ()
+
+
+def read(path: Path, p99_ms: float) -> Measured:
+    """Raises Failed where the file is no report of this version, or where no point on it meets the target."""
+    report = _load(path)
+    try:
+        points = sorted(report["points"], key=lambda point: point["users"])
+        return _within(points, p99_ms, int(report["cores"]), tuple(map(str, report["warnings"])))
+    except (KeyError, TypeError, ValueError) as fault:
+        raise Failed(f"{path} is damaged: {fault!r}. Make it anew: ./kiln load --output DIR") from fault
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_bytes())
+    except (OSError, ValueError) as fault:
+        raise Failed(f"{path} cannot be read as a report: {fault}") from fault
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise Failed(f"{path} is no report of ./kiln load.")
+    if report.get("version") != VERSION:
+        raise Failed(
+            f"{path} is a report of version {report.get('version')!r}; this one reads version {VERSION}. "
+            "Make it anew: ./kiln load --output DIR"
+        )
+    return report
+
+
+def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: tuple[str, ...]) -> Measured:
+    """The highest rate within the target. Between the last point that meets it and the next one that does not, rate
+    and CPU are taken to change in proportion to p99."""
+    points = [point for point in points if point["p99_ms"]]
+    if not points:
+        raise Failed("The report has no point with answers.")
+    good = [point for point in points if point["p99_ms"]["median"] <= p99_ms and not point["faults"]]
+    if not good:
+        lowest = min(points, key=lambda point: point["p99_ms"]["median"])
+        raise Failed(
+            f"--p99 {p99_ms:g} ms cannot be met: the lowest measured is {lowest['p99_ms']['median']:.1f} ms, with "
+            f"{lowest['users']} users, or the points below it had errors. More machines do not make one answer faster."
+        )
+    best = max(good, key=lambda point: point["per_second"]["median"])
+    rate, cpu = best["per_second"]["median"], _cpu(best)
+    for low, high in itertools.pairwise(points):
+        if low is not best or high["faults"] or high["per_second"]["median"] <= rate:
+            continue
+        part = (p99_ms - low["p99_ms"]["median"]) / (high["p99_ms"]["median"] - low["p99_ms"]["median"])
+        rate += part * (high["per_second"]["median"] - rate)
+        after = _cpu(high)
+        if cpu is not None and after is not None:
+            cpu += part * (after - cpu)
+    return Measured(rate, cpu, cores, warnings)
+
+
+def _cpu(point: dict[str, Any]) -> float | None:
+    return float(point["cpu"]["median"]) if point["cpu"] else None

@@ -1,0 +1,37 @@
+"""The plan as a picture: machines over the profile's time, and what each way costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .arithmetic import Way
+from .profiles import Profile
+
+
+def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], ways: Sequence[Way]) -> None:
+    """machines: name -> machines that run in each step of the profile."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    time, cost = figure.subplots(1, 2, width_ratios=(3, 2))
+    hours = [step * profile.minutes / 60 for step in range(len(profile.rates) + 1)]
+    for name, running in machines.items():
+        time.step(hours, [*running, running[-1]], where="post", label=name)
+    time.set(xlabel="hours", ylabel="machines", ylim=(0, None), title=f"Machines that run: {profile.name}")
+    time.set_xlim(0, hours[-1])
+    time.set_xticks([hours[-1] * sixth / 6 for sixth in range(7)])
+    time.xaxis.set_major_formatter("{x:g}")
+    time.yaxis.set_major_locator(MaxNLocator(integer=True))
+    time.grid(alpha=0.3)
+    time.legend(fontsize="small")
+    bars = cost.barh([way.name for way in ways], [way.a_month for way in ways], color="tab:blue")
+    cost.bar_label(bars, [f"{way.a_month:,.2f}" for way in ways], padding=3)
+    cost.invert_yaxis()
+    cost.margins(x=0.25)
+    cost.set(xlabel="a month", title="Cost")
+    cost.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)

@@ -1,0 +1,92 @@
+"""locustfile.py, run by locust against gunicorn and nginx for seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.servers import ROOT, Server, wait_for
+from tests.servers import running as running_server
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py"))
+
+
+def locust(folder: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [*LOCUST, "--headless", "-H", url, "-t", "3s", "--only-summary", "--json-file", "found", *options]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=90)
+
+
+def found(folder: Path) -> dict[str, dict[str, int]]:
+    return {entry["name"]: entry for entry in json.loads((folder / "found.json").read_text())}
+
+
+def test_closed_loop_by_all_three_ways(house: Server, tmp_path: Path) -> None:
+    before = house.metrics()["kiln_images_total"]
+    result = locust(tmp_path, house.url, "-u", "4", "-r", "4", "--max-p95", "20000", "--max-p99", "20000")
+    assert result.returncode == 0, result.stderr
+    entries = found(tmp_path)
+    assert set(entries) == {"/predict raw", "/predict form", "/predict json"}
+    assert all(entry["num_requests"] > 0 == entry["num_failures"] for entry in entries.values())
+    posted = sum(entry["num_requests"] for entry in entries.values())
+    assert posted <= house.metrics()["kiln_images_total"] - before <= posted + 4
+
+
+def test_open_loop(house: Server, tmp_path: Path) -> None:
+    result = locust(tmp_path, house.url, "--arrivals", "40", "--way", "raw", "--max-error-rate", "1")
+    assert result.returncode == 0, result.stderr
+    # 120 are due in the mean; the number is random, and a machine that stands still may send fewer.
+    assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 240
+
+
+def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
+    result = locust(tmp_path, house.url, "-u", "2", "--max-p95", "0.5", "--max-p99", "0.5")
+    assert result.returncode == 1
+    assert "p95 " in result.stderr
+    assert "p99 " in result.stderr
+    assert "at most 0.5 wanted" in result.stderr
+    assert "error rate" not in result.stderr
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        result = locust(tmp_path, url, "--think", "0.2")
+    assert result.returncode == 1
+    assert f"{url}: no request was answered" in result.stderr
+
+
+def test_no_photos(tmp_path: Path) -> None:
+    result = locust(tmp_path, "http://127.0.0.1:9", "--photos", str(tmp_path))
+    assert result.returncode == 1
+    assert f"{tmp_path} has no photos" in result.stderr
+
+
+def test_the_web_page_has_the_options(house: Server, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [*LOCUST, "-H", house.url, "--web-host", "127.0.0.1", "--web-port", str(port)]
+    url = f"http://127.0.0.1:{port}/"
+    with running_server(command, tmp_path / "locust.log", cwd=tmp_path) as process:
+
+        def page() -> str:
+            assert process.poll() is None, (tmp_path / "locust.log").read_text()
+            try:
+                return requests.get(url, timeout=10).text
+            except requests.ConnectionError:
+                return ""
+
+        text = wait_for(page, "locust's page", 60)
+    for option in ("arrivals", "max_p99", "photos"):
+        assert option in text

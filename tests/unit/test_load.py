@@ -1,0 +1,201 @@
+"""The ladder's figures, its page, and its generator against servers that behave badly."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.load import ladder, page, plots, users
+from loadtest.load.__main__ import main
+from loadtest.load.ladder import Point
+from loadtest.load.watch import GENERATOR
+from loadtest.photos import WAYS, read_photos
+from loadtest.processes import Failed
+from tests.servers import ROOT
+
+pytestmark = pytest.mark.unit
+
+REQUEST = users.post("kiln.test", "/predict", b"photo", "image/jpeg")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def a_point(number: int = 1) -> Point:
+    point = Point(number, [100.0, 90.0, 110.0], [[1.0, 2.0, 30.0], [4.0], [5.0, 6.0]])
+    point.cores = {GENERATOR: [0.1, 0.1, 0.1], "1 gunicorn": [0.5, 1.0, 1.5], "2 gunicorn": [0.5, 0.5, 0.5]}
+    point.memory_mb = {name: [20.0, 20.0, 21.0] for name in point.cores}
+    return point
+
+
+def test_percentiles_are_of_each_round() -> None:
+    p50, p99 = a_point().percentile(50), a_point().percentile(99)
+    assert p50 is not None
+    assert p99 is not None
+    assert p50.values == (2, 4, 5)
+    assert p99.values == (30, 4, 6)
+
+
+def test_cpu_is_the_servers_own_share_of_the_machine() -> None:
+    cpu = a_point().cpu(2)
+    assert cpu is not None
+    assert cpu.values == (0.5, 0.75, 1.0)
+    assert Point(1, cores={GENERATOR: [0.5]}).cpu(2) is None
+
+
+def test_every_answer_is_in_the_histogram() -> None:
+    histogram = a_point().histogram()
+    assert sum(histogram["counts"]) == 6
+    assert len(histogram["edges_ms"]) == len(histogram["counts"]) + 1
+    assert histogram["edges_ms"][1] == 1
+    assert histogram["edges_ms"][-1] == pytest.approx(10**1.5)
+
+
+def test_a_point_says_what_speaks_against_it() -> None:
+    point = a_point()
+    assert point.faults() == []
+    point.errors["status 503"] += 7
+    point.latencies[1] = []
+    point.cores[GENERATOR][0] = 0.95
+    assert point.faults()[:2] == ["7 x status 503", "a round without any answer"]
+    assert point.faults()[2].startswith("the load generator was busy")
+    assert point.to_json(2)["p99_ms"] is None
+
+
+def report(*points: Point, **facts: str) -> dict[str, Any]:
+    shown = [point.to_json(2) for point in points]
+    head = {"made": "now", "rounds": 3, "seconds": 20.0, "warnings": [], "facts": facts}
+    return json.loads(json.dumps({**head, "points": shown}))
+
+
+def test_the_page_holds_everything_and_escapes_it(tmp_path: Path) -> None:
+    failed = Point(50, [0.0], [[]])  # no process was watched, nothing was answered
+    found = report(a_point(), a_point(2), failed, Server="<script>")
+    captions = plots.draw(found, tmp_path)
+    text = page.render(found, tmp_path, captions)
+    assert text.count("data:image/png;base64,") == len(captions) == 4
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert "100 (90–110)" in text
+    assert "75 (50–100)" in text
+    assert "a round without any answer" in text
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def serve(listener: socket.socket, *answers: bytes) -> threading.Thread:
+    """Answer each connection's requests in turns with `answers`, b"" closes; ends when the listener is closed."""
+
+    def one(connection: socket.socket) -> None:
+        with connection:
+            turn = 0
+            while connection.recv(65536):
+                if not (answer := answers[turn % len(answers)]):
+                    return
+                connection.sendall(answer)
+                turn += 1
+
+    def accept() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            threads.append(threading.Thread(target=one, args=(connection,)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+
+    threads: list[threading.Thread] = []
+    thread = threading.Thread(target=accept)
+    thread.start()
+    return thread
+
+
+def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> None:
+    refused = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+    thread = serve(listener, OK, refused)
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.2)
+    thread.join()
+    assert set(outcome.errors) == {"status 503"}
+    assert 0 <= len(outcome.answered) - outcome.errors["status 503"] <= 2
+    assert all(took > 0 for took in outcome.answered)
+
+
+def test_a_connection_that_is_closed_is_an_error_and_made_anew(listener: socket.socket) -> None:
+    thread = serve(listener, b"")
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.05)  # too short for a second try
+    thread.join()
+    assert (outcome.answered, dict(outcome.errors)) == ([], {"connection closed": 2})
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        outcome = users.run(taken.getsockname(), [REQUEST], 2, 0.05)
+    assert outcome.answered == []
+    assert set(outcome.errors) == {"connection refused"}
+
+
+def test_photos_by_every_way(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "one.JPG").write_bytes(b"picture")
+    (tmp_path / "notes.txt").write_text("no photo")
+    [photo] = read_photos(tmp_path)
+    assert photo.body("raw") == (b"picture", "image/jpeg")
+    assert json.loads(photo.body("json")[0]) == {"instances": [{"b64": "cGljdHVyZQ=="}]}
+    body, kind = photo.body("form")
+    assert kind.startswith("multipart/form-data; boundary=")
+    assert b'name="image"' in body
+    assert len({photo.body(way) for way in WAYS}) == 3
+
+
+def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Failed, match="has no photos"):
+        read_photos(tmp_path / "none")
+    assert main(["--photos", str(tmp_path), "--output", str(tmp_path / "report")]) == 1
+    assert f"{tmp_path} has no photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--users", "0"],
+        ["--users", "1,x"],
+        ["--duration", "0"],
+        ["--duration", "inf"],
+        ["--rounds", "2"],
+        ["--way", "fax"],
+    ],
+)
+def test_options_that_make_no_sense(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999"])
+def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", url]) == 1
+    assert url in capsys.readouterr().err
+
+
+def test_the_ladder_measures_every_step_in_every_round() -> None:
+    told: list[str] = []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        points = ladder.climb(taken.getsockname(), [REQUEST], [1, 2], 0.01, 3, [], told.append)
+    assert [len(point.per_second) for point in points] == [3, 3]
+    assert told[1:3] == ["round 1 of 3: 1 users", "round 1 of 3: 2 users"]
+
+
+def test_the_plan_for_jmeter_and_its_version_agree() -> None:
+    text = (ROOT / "loadtest" / "jmeter" / "pom.xml").read_text()
+    version = text.partition("<jmeter.version>")[2].partition("<")[0]
+    assert f'jmeter="{version}"' in (ROOT / "loadtest" / "predict.jmx").read_text()
+    assert "http" not in text.replace('xmlns="http://maven.apache.org/POM/4.0.0"', "").replace("_http", "")

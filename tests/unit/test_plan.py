@@ -1,0 +1,215 @@
+"""The arithmetic of capacity and cost, against figures that were published and figures worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.load.format import FORMAT, VERSION
+from loadtest.plan import arithmetic, measured, profiles
+from loadtest.plan.__main__ import main
+from loadtest.plan.arithmetic import Prices
+from loadtest.processes import Failed
+
+pytestmark = pytest.mark.unit
+
+# Ten machines' worth at the peak, three in the mean. 3/70 of the time is at the peak, so that a tenth of all compute
+# is above three machines' worth.
+CAPACITY = 100.0
+RATES = [1000.0] * 3 + [(300 * 70 - 1000 * 3) / 67] * 67
+PUBLISHED = Prices(reserved=219, on_demand=219, balancer=526.52, base=246.27, use=2 * 446.4)
+
+
+def test_the_published_comparison() -> None:
+    fluid: dict[str, Any] = {"whole": False}
+    assert arithmetic.mean_use(RATES, CAPACITY) == pytest.approx(3)
+    assert arithmetic.beyond(RATES, CAPACITY, 3) == pytest.approx(0.3)
+    assert arithmetic.always_on(RATES, CAPACITY, PUBLISHED, **fluid).a_month == pytest.approx(2716.52)
+    assert arithmetic.autoscaled(RATES, CAPACITY, 0.5, PUBLISHED, **fluid).a_month == pytest.approx(1840.52)
+    cost_sensitive = arithmetic.autoscaled(RATES, CAPACITY, 0.7, PUBLISHED, **fluid).a_month
+    assert cost_sensitive == pytest.approx(1465.09, abs=0.005)
+
+
+def test_the_published_serverless_mix_took_the_base_price_without_its_cents() -> None:
+    assert arithmetic.serverless(RATES, CAPACITY, PUBLISHED, provisioned=3).a_month == pytest.approx(1006.65)
+    assert arithmetic.serverless_cost(3, 0.3, base=246, use=892.8) == pytest.approx(1005.84)
+
+
+def test_the_published_comparison_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = tmp_path / "profile.csv"
+    profile.write_text("minute,rate\n" + "".join(f"{minute},{rate}\n" for minute, rate in enumerate(RATES)))
+    status = main(
+        [
+            *("--capacity", "100", "--profile", str(profile), "--instance", "c5.large:2:219", "--min", "0"),
+            *("--balancer", "526.52", "--serverless", "246.27:892.8", "--base", "3", "--fractional"),
+            *("--plot", str(tmp_path / "plan.png")),
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert status == 0
+    for total in ("2,716.52", "1,840.52", "1,465.09", "1,006.65"):
+        assert total in printed
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("rate", "level", "least", "machines"),
+    [(0, 1, 0, 0), (0, 1, 2, 2), (100, 1, 0, 1), (101, 1, 0, 2), (300, 0.5, 0, 6), (300, 0.7, 0, 5), (70, 0.7, 0, 1)],
+)
+def test_machines_are_whole_and_never_too_few(rate: float, level: float, least: int, machines: int) -> None:
+    assert arithmetic.machines_for(rate, 100, level, least=least) == machines
+
+
+def test_what_always_runs_is_reserved_and_the_rest_on_demand() -> None:
+    # At 50 %: 2 machines for three hours, 4 for one.
+    way = arithmetic.autoscaled([100, 100, 100, 200], 100, 0.5, Prices(reserved=10, on_demand=20, balancer=5))
+    assert way.machines == 2.5
+    assert way.a_month == 2 * 10 + 0.5 * 20 + 5
+
+
+def test_no_base_is_cheaper_than_the_cheapest() -> None:
+    rates = profiles.shaped("day", 1000, 0.3).rates
+    best = arithmetic.serverless(rates, 100, PUBLISHED).a_month
+    for tenth in range(101):
+        assert arithmetic.serverless(rates, 100, PUBLISHED, provisioned=tenth / 10).a_month >= best - 1e-6
+    assert arithmetic.cheapest_base(rates, 100, base=1, use=0.5) == 0
+
+
+def test_the_scale_out_level_leaves_room_for_what_comes_meanwhile() -> None:
+    assert arithmetic.scale_out_level(0.9, rise=0, minutes=3) == 0.9
+    assert arithmetic.scale_out_level(0.9, rise=0.1, minutes=5) == pytest.approx(0.6)
+    assert arithmetic.fastest_rise([100, 200, 300, 200], 10) == pytest.approx(100 / 10 / 200)
+    assert arithmetic.fastest_rise([100], 1440) == 0
+
+
+@pytest.mark.parametrize("name", ["day", "spikes"])
+@pytest.mark.parametrize("mean", [0.06, 0.3, 0.9])
+def test_a_shape_has_the_peak_and_the_mean_that_were_asked_for(name: str, mean: float) -> None:
+    profile = profiles.shaped(name, 2000, mean)
+    assert max(profile.rates) == pytest.approx(2000)
+    assert min(profile.rates) >= 0
+    assert statistics.fmean(profile.rates) == pytest.approx(mean * 2000, rel=1e-3)
+    assert len(profile.rates) * profile.minutes == 24 * 60
+
+
+def test_a_constant_load_is_at_its_peak() -> None:
+    assert profiles.shaped("constant", 50, 0.3).rates == (50,)
+
+
+def test_a_profile_of_ones_own_is_scaled_to_the_peak(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("minute,rate\n0,10\n30,20\n60,5\n")
+    assert profiles.from_csv(file, None) == profiles.Profile("mine.csv", (10, 20, 5), 30)
+    assert profiles.from_csv(file, 200).rates == (100, 200, 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "first line must be"),
+        ("a,b\n1,2\n", "first line must be"),
+        ("minute,rate\n0,1\n", "at least two lines"),
+        ("minute,rate\n0,1\n5,x\n10,-1\n", "line 3 has no two numbers; line 4"),
+        ("minute,rate\n0,1\n5,nan\n", "line 3"),
+        ("minute,rate\n0,1\n5,1\n6,1\n", "equal steps"),
+        ("minute,rate\n5,1\n0,1\n", "equal steps"),
+        ("minute,rate\n0,0\n5,0\n", "every rate is 0"),
+    ],
+)
+def test_a_profile_with_mistakes(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(text)
+    with pytest.raises(Failed, match=problem):
+        profiles.from_csv(file, None)
+
+
+def point(users: int, per_second: float, p99_ms: float, cpu: float | None, *faults: str) -> dict[str, Any]:
+    return {
+        "users": users,
+        "per_second": {"median": per_second},
+        "p99_ms": {"median": p99_ms},
+        "cpu": None if cpu is None else {"median": cpu},
+        "faults": list(faults),
+    }
+
+
+HEAD = {"format": FORMAT, "version": VERSION, "cores": 2, "warnings": ["others use this machine"]}
+
+
+def report(folder: Path, *points: dict[str, Any], **changes: Any) -> Path:
+    file = folder / "report.json"
+    file.write_text(json.dumps({**HEAD, "points": points, **changes}))
+    return file
+
+
+LADDER = (point(1, 100, 10, 0.3), point(2, 190, 12, 0.6), point(5, 290, 32, 0.9), point(10, 300, 60, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("p99", "rate", "cpu"), [(10, 100, 0.3), (12, 190, 0.6), (22, 240, 0.75), (60, 300, 1.0), (5000, 300, 1.0)]
+)
+def test_capacity_is_the_highest_rate_within_the_target(tmp_path: Path, p99: float, rate: float, cpu: float) -> None:
+    found = measured.read(report(tmp_path, *LADDER), p99)
+    assert (found.rate, found.cpu, found.cores) == (pytest.approx(rate), pytest.approx(cpu), 2)
+
+
+def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
+    points = (point(1, 100, 10, None), point(2, 190, 12, None, "3 errors"))
+    assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
+
+
+PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
+
+
+def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--report", str(report(tmp_path, *LADDER)), "--p99", "300", "--min", "2", *PLAN]) == 0
+    printed = capsys.readouterr().out
+    assert "300 requests a second, p99 within 300 ms" in printed
+    assert "7 for 2,000 requests a second, at least 2" in printed
+    assert "1,533.00" in printed  # 7 x 219
+    assert "others use this machine" in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "p99", "message"),
+    [
+        ({}, "9", "cannot be met: the lowest measured is 10.0 ms"),
+        ({"version": 99}, "300", "version 99; this one reads version"),
+        ({"format": "other"}, "300", "no report of ./kiln load"),
+        ({"points": [{}]}, "300", "is damaged"),
+        ({"points": []}, "300", "no point with answers"),
+        ({"points": [{"users": 1, "p99_ms": None}]}, "300", "no point with answers"),
+    ],
+)
+def test_a_report_that_gives_no_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], p99: str, message: str
+) -> None:
+    assert main(["--report", str(report(tmp_path, *LADDER, **changes)), "--p99", p99, *PLAN]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_report_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--report", str(tmp_path / "none.json"), *PLAN]) == 1
+    assert "cannot be read as a report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--capacity", "0", *PLAN],
+        ["--capacity", "nan", *PLAN],
+        ["--capacity", "100", "--peak", "2000", "--instance", "c5.large"],
+        ["--capacity", "100", "--peak", "2000", "--instance", "c5.large:0:219"],
+        ["--capacity", "100", "--serverless", "246", *PLAN],
+        ["--capacity", "100", "--min", "-1", *PLAN],
+    ],
+)
+def test_options_that_make_no_sense(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
