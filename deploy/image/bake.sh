@@ -255,6 +255,8 @@ commit=$(git -C "$root" describe --always --abbrev=40 --dirty --exclude='*' 2>/d
 case $out in /*) ;; *) out=${KILN_CWD:-$PWD}/$out ;; esac # the launcher starts this in the project's folder
 mkdir -p "$out" "$cache"
 out=$(cd "$out" && pwd -P)
+exec 9>"$cache/lock" # two at once would write the same cache
+flock 9
 cache=$(cd "$cache" && pwd -P)
 work=$(mktemp -d "$out/.bake-XXXXXX") # beside the results: a disk does not fit into every /tmp
 trap 'rm -rf "$work"' EXIT

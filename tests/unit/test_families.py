@@ -99,7 +99,6 @@ def test_every_application_has_a_family() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("tensorflow")
 def test_a_photo_becomes_what_keras_applications_make_of_it(photo_path: Path) -> None:
     keras = pytest.importorskip("keras", reason="Keras is not installed")
     modules = {
