@@ -37,6 +37,7 @@ FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in
 LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
+WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 ACCEPTS = 64  # connections taken at a look of a busy worker
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 _CONFIG = "gunicorn.config"  # where hooks live that do nothing
@@ -189,7 +190,7 @@ class Worker(ThreadWorker):
         fields = request.fields if request else plain.fields(data)
         expiry = self.admission.expiry(now, fields.get("x-request-start", ""), fields.get("x-deadline-ms", ""))
         job = Job(conn, data, request, fields.get("x-request-id", ""), now, expiry)
-        if data.startswith(b"GET "):  # whoever watches over a busy node must not take it for a dead one
+        if data.startswith(WATCH):  # whoever watches over a busy node must not take it for a dead one
             self.work(job)
         elif not self.admission.in_time(now, expiry):
             self.refuse(job, "deadline_exceeded")
@@ -369,7 +370,7 @@ class Worker(ThreadWorker):
     def late_answer(self, req: Any, conn: TConn) -> bytes:
         """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
         those that `take` lets go first."""
-        if req.method == "GET":
+        if f"{req.method} {req.path}".encode().startswith(WATCH):
             return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
