@@ -32,7 +32,9 @@ def hang(base: Server, lock: str) -> socket.socket:
 
 def replaced(base: Server, before: set[int]) -> set[int]:
     """Wait until one of the workers is gone and another one is there."""
-    wait_for(lambda: len(now := set(base.workers())) == len(before) and now != before, "a new worker", 90)
+    wait_for(
+        lambda: len(now := set(base.workers())) == len(before) and now != before, "a new worker", 180
+    )  # TensorFlow may take its time
     return before - set(base.workers())
 
 

@@ -343,7 +343,8 @@ def test_the_watchdog_replaces_a_service_that_answers_nobody(node: Node) -> None
 def test_a_killed_master_comes_back_and_its_socket_never_goes(node: Node, photo: bytes) -> None:
     main = node.property("kiln.service", "MainPID")
     node.run("kill", "-KILL", main)
-    # Requests that come meanwhile wait; none is refused.
+    # What a worker had taken ends with it. Requests that come once it is gone wait; none is refused.
+    wait_for(lambda: node.property("kiln.service", "MainPID") != main, "systemd to notice", 20)
     for _ in itertools.repeat(None, 5):
         assert requests.post(f"{node.url}/predict", data=photo, timeout=60).status_code == 200
     assert node.property("kiln.service", "MainPID") != main
