@@ -26,7 +26,6 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from . import routes
     from .admission import Admission
     from .express import Express
-    from .keys import guard
     from .telemetry import logs, metrics, recording, request_id, tracing
 
     config = config or settings.read()
@@ -60,6 +59,8 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     request_id.install(app)
     recording.install(app, recorder)
     if config.api_keys:
+        from .keys import guard
+
         guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()))
     routes.install(app)
     return app
