@@ -359,12 +359,15 @@ class Worker(ThreadWorker):
             return False
         queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
         client, conn.sock = conn.sock, OneSend(conn.sock, queued)
+        if threading.get_ident() != self.main_loop:  # once its body must be here, it counts as work
+            self.working.setdefault(conn, time.monotonic() + self.body_seconds)
         try:
             keep = super().handle_request(req, conn)
             self.working.pop(conn, None)
             conn.unsent = conn.sock.flush(wait=threading.get_ident() != self.main_loop)
         finally:
             conn.sock = client
+            self.working.pop(conn, None)
         return keep
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:

@@ -58,6 +58,7 @@ def test_a_worker_that_hangs_is_replaced(
     figure(f"hang in native code, lock {lock}, KILN_TIMEOUT={TIMEOUT}", f"replaced after {seconds:.1f} s; {load}")
 
 
+@pytest.mark.timeout(300)
 def test_a_thread_that_hangs_in_its_engine_counts_too(
     tmp_path: Path, start_service: Callable[..., Server], figure: Figure
 ) -> None:
