@@ -363,7 +363,7 @@ class Worker(ThreadWorker):
             self.working.setdefault(conn, time.monotonic() + self.body_seconds)
         try:
             keep = super().handle_request(req, conn)
-            self.working.pop(conn, None)
+            self.working.pop(conn, None)  # already: a client that is slow to take its answer is no hang
             conn.unsent = conn.sock.flush(wait=threading.get_ident() != self.main_loop)
         finally:
             conn.sock = client

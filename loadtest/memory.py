@@ -14,7 +14,7 @@ from .processes import Failed, Program
 from .servers import PHOTO, Server, post
 
 _REQUESTS = 200  # on each worker
-_CONNECTIONS = 4  # on each worker, one for each of its threads
+_CONNECTIONS = 4  # on each worker
 _TRIES = 200  # connections opened for each worker until they are spread
 _OWN = re.compile(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
