@@ -23,7 +23,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from model.preprocess import Limits
     from model.store import Store, Tuning
 
-    from . import routes
+    from . import dialects, routes
     from .admission import Admission
     from .express import Express
     from .telemetry import logs, metrics, recording, request_id, tracing
@@ -46,16 +46,19 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     store.wait(config.load_wait)
 
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
+    spoken = routes.spoken(config.dialects)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
     app.extensions["kiln"] = {
         "settings": config,
         "store": store,
-        "express": None if config.api_keys else Express(store, config, recorder),  # Flask looks at the keys
+        "dialects": spoken,
+        "express": None if config.api_keys else Express(spoken, store, config, recorder),  # Flask looks at the keys
         "admission": Admission(config.deadline, recorder),
         "recorder": recorder,
     }
+    dialects.install(app, spoken)
     request_id.install(app)
     recording.install(app, recorder)
     if config.api_keys:

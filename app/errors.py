@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import flask_restful
-import orjson
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from model import errors as model_errors
 
+from .dialects import kiln_error
 from .telemetry import metrics
 from .telemetry.logs import logger
 
@@ -55,12 +55,13 @@ def install(app: Flask) -> None:
 
 
 def response(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """The one form of an error."""
+    """An error, in the form of the dialect that the request speaks."""
     metrics.count_error(code)
     if "timing" in g:
         g.timing.code = code
-    body = orjson.dumps({"error": {"code": code, "message": message}, "request_id": g.get("request_id", "")})
-    answer = Response(body + b"\n", status, mimetype="application/json")
+    render = g.dialect.error if "dialect" in g else kiln_error
+    body = render(status, code, message, g.get("request_id", ""))
+    answer = Response(body, status, mimetype="application/json")
     answer.headers.extend(headers or {})
     if status == 503:
         answer.headers["Retry-After"] = _RETRY_SECONDS

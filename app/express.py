@@ -1,51 +1,50 @@
-"""The express way of the commonest request: one picture as a raw body that has arrived as a whole.
+"""The express way of the commonest requests: those that have arrived as a whole and are what their dialect expects.
 
-It does what `routes` and `resources/predict.py` do, with the same functions, but builds no request, context and
-response of Flask around them: next to an engine that turns over the processor's caches, those cost more than all the
-rest of the way (`./kiln bench`: Kiln / bare loop). Whatever is unusual, and everything that fails, is for Flask to
-answer, so that there is one place for errors. `deploy/worker.py` takes this way.
+It does what `routes` and a resource do, with the same functions, but builds no request, context and response of Flask
+around them: next to an engine that turns over the processor's caches, those cost more than all the rest of the way
+(`./kiln bench`: Kiln / bare loop). Whatever is unusual, and everything that fails, is for Flask to answer, so that
+there is one place for errors. `deploy/worker.py` takes this way.
 """
 
 from __future__ import annotations
 
 from model.store import Store
 
-from .predictions import DEFAULT_TOP, answer, decode
+from .dialects import Answer, Dialects
 from .settings import Settings
 from .telemetry import request_id
 from .telemetry.recording import Recorder
 from .telemetry.timing import Timing
 
-ROUTE = "/predict"
-
 
 class Express:
-    """Answers pictures posted to /predict with no query."""
+    """Answers what the dialects have a quick way for: requests with no query."""
 
-    def __init__(self, store: Store, settings: Settings, recorder: Recorder) -> None:
-        self._store = store
-        self._settings = settings
+    def __init__(self, dialects: Dialects, store: Store, settings: Settings, recorder: Recorder) -> None:
+        self._dialects = dialects
+        self._quick = {each.name: each.quick(store, settings) for each in dialects if each.quick}
+        self._most = settings.max_body_bytes
         self._recorder = recorder
 
     def __call__(
-        self, kind: str, offered_id: str, body: bytes, queued: float | None = None, parent: str = ""
-    ) -> tuple[str, bytes] | None:
-        """(request id, JSON body of a 200); None where Flask must answer.
+        self, path: str, fields: dict[str, str], body: bytes, queued: float | None = None
+    ) -> tuple[str, Answer] | None:
+        """(request id, the answer) to a POST; None where Flask must answer.
 
-        kind: the body's media type. offered_id: the client's request id, or nothing. queued: seconds that the request
-        waited for its turn. parent: its traceparent, or nothing.
+        fields: of the head, by name in lower case; those that are missing are empty or left out. queued: seconds that
+        the request waited for its turn.
         """
-        if not kind.startswith("image/") or not 0 < len(body) <= self._settings.max_body_bytes:
+        dialect = self._dialects.of(path)
+        quick = self._quick.get(dialect.name)
+        if quick is None or not 0 < len(body) <= self._most:
             return None
-        timing = Timing(request_id.chosen(offered_id), queued, parent)
+        identity = request_id.chosen(fields.get("x-request-id", ""))
+        timing = Timing(identity, queued, fields.get("traceparent", ""), dialect.name)
         try:
-            if self._store.split(self._store.default):
-                return None  # who gets which version is found out there
-            model = self._store.get()
-            timing.is_for(model)
-            top = min(DEFAULT_TOP, len(model.bundle.labels))
-            content = answer(model, (decode(model, [body], timing),), top, timing)
+            answer = quick(path, fields, body, timing)
         except Exception:
             return None  # Flask meets the same fault and says what it is
-        self._recorder.answered(ROUTE, "POST", ROUTE, 200, timing)
-        return timing.request_id, content
+        if answer is None:
+            return None
+        self._recorder.answered(timing.route, "POST", path, 200, timing)
+        return identity, answer

@@ -27,6 +27,18 @@ def decode(model: Model, pictures: Sequence[bytes], timing: Timing) -> np.ndarra
     return batch
 
 
+def infer(model: Model, inputs: Sequence[np.ndarray], timing: Timing) -> tuple[np.ndarray, ...]:
+    """Inputs, in the bundle's order and with the instances along their first axis -> outputs, in theirs; timed."""
+    bundle = model.bundle
+    timing.instances = len(inputs[0])
+    started = time.perf_counter()
+    outputs = model.infer(*inputs)
+    timing.did("infer", started)
+    if not model.gathers:  # else the batch is not this request alone, and the store tells of it
+        metrics.batch(bundle.name, bundle.version, model.engine_name, timing.instances)
+    return outputs
+
+
 def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing) -> bytes:
     """Infer, render: the JSON body of a 200, a prediction for each instance.
 
@@ -35,12 +47,7 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing)
     JSON has for them; scores that rank nothing have no label.
     """
     bundle = model.bundle
-    timing.instances = len(inputs[0])
-    started = time.perf_counter()
-    outputs = model.infer(*inputs)
-    timing.did("infer", started)
-    if not model.gathers:  # else the batch is not this request alone, and the store tells of it
-        metrics.batch(bundle.name, bundle.version, model.engine_name, timing.instances)
+    outputs = infer(model, inputs, timing)
     names = [tensor.name for tensor in bundle.outputs]
     if bundle.labels:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
+DIALECTS: tuple[str, ...] = ()  # one file each in resources/, beside our own
+
+
 class SettingsError(ValueError):
     """One or more settings are wrong; the message names each with its value and what is allowed."""
 
@@ -88,6 +91,15 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _dialects(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    if names in (("all",), ("none",)):
+        return DIALECTS if names == ("all",) else ()
+    if not names or not set(names) <= set(DIALECTS):
+        raise ValueError(f"all, none, or some of {', '.join(DIALECTS)}, separated by commas")
+    return tuple(name for name in DIALECTS if name in names)
+
+
 def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
 
@@ -119,6 +131,7 @@ class Settings:
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
     drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
+    dialects: tuple[str, ...] = _setting(DIALECTS, _dialects, "protocols to speak beside our own: all, none, or names")
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")

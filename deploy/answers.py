@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import http
 import time
+from collections.abc import Iterable
 
-import orjson
 from gunicorn import SERVER, util
 from gunicorn.http import errors
 
@@ -47,22 +47,25 @@ def of_fault(fault: Exception) -> tuple[int, str, str]:
     return next((_FAULTS[kind] for kind in type(fault).__mro__ if kind in _FAULTS), _OURS)
 
 
-def error(code: str, message: str, request_id: str) -> bytes:
-    """The body of an error, in the app's form."""
-    return orjson.dumps({"error": {"code": code, "message": message}, "request_id": request_id}) + b"\n"
-
-
-def written(status: int, request_id: str, content: bytes, *, keep: bool, retry_after: int = 0) -> bytes:
-    """A whole answer of JSON. keep: whether the connection stays. retry_after: seconds; 0 says nothing of it."""
-    again = f"Retry-After: {retry_after}\r\n" if retry_after else ""
+def written(
+    status: int,
+    request_id: str,
+    content: bytes,
+    *,
+    keep: bool,
+    kind: str = "application/json",
+    headers: Iterable[tuple[str, str]] = (),
+) -> bytes:
+    """A whole answer. keep: whether the connection stays. kind: the media type."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return (
         f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
         f"Server: {SERVER}\r\n"
         f"Date: {_date(int(time.time()))}\r\n"
         f"Connection: {'keep-alive' if keep else 'close'}\r\n"
-        "Content-Type: application/json\r\n"
+        f"Content-Type: {kind}\r\n"
         f"Content-Length: {len(content)}\r\n"
-        f"{again}X-Request-ID: {request_id}\r\n\r\n"
+        f"{more}X-Request-ID: {request_id}\r\n\r\n"
     ).encode("latin-1") + content
 
 

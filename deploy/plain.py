@@ -1,4 +1,4 @@
-"""Reads the commonest request in one go: one picture as a raw body, posted to /predict, here from first to last byte.
+"""Reads the commonest requests in one go: a body of known length that is posted, here from first to last byte.
 
 gunicorn's parser is made for everything that HTTP allows, piece by piece as it arrives, in Python. Next to an engine
 that turns over the processor's caches it costs a tenth of an answer's time (`./kiln bench`). This one knows a single
@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 MAX_HEAD = 4096
 # RFC 9112 section 5: a field's name is a token, its value visible characters and blanks; no folded lines.
-_HEAD = re.compile(rb"POST /predict HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n")
+_HEAD = re.compile(
+    rb"POST (/[A-Za-z0-9._~:/-]*) HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n"
+)
 _FIELDS = re.compile(
     rb"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    rb"|transfer-encoding|traceparent):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    rb"|transfer-encoding|traceparent|inference-header-content-length):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE,
 )
 _LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query
@@ -30,13 +32,15 @@ _HARMLESS = frozenset(
         "x-request-start",
         "x-deadline-ms",
         "traceparent",
+        "inference-header-content-length",
     }
 )
 
 
 class Plain(NamedTuple):
-    """What there is to know of it: the fields that matter, by name in lower case, and the picture."""
+    """What there is to know of it: its path, the fields that matter, by name in lower case, and the body."""
 
+    path: str
     fields: dict[str, str]
     body: bytes
 
@@ -54,12 +58,11 @@ def read(data: bytes) -> Plain | None:
         or not fields.keys() <= _HARMLESS
         or "host" not in fields
         or fields.get("connection", "keep-alive").lower() != "keep-alive"
-        or not fields.get("content-type", "").startswith("image/")
         or not (length.isascii() and length.isdecimal())
         or int(length) != len(data) - head.end()
     ):
         return None
-    return Plain(fields, data[head.end() :])
+    return Plain(head[1].decode(), fields, data[head.end() :])
 
 
 def fields(data: bytes) -> dict[str, str]:

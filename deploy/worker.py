@@ -40,6 +40,7 @@ LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 ACCEPTS = 64  # connections taken at a look of a busy worker
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
+RETRY = (("Retry-After", "1"),)  # seconds
 _CONFIG = "gunicorn.config"  # where hooks live that do nothing
 
 
@@ -85,7 +86,7 @@ class Worker(ThreadWorker):
         parts = app.extensions["kiln"]
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
-        self.recorder = parts["recorder"]
+        self.recorder, self.dialects = parts["recorder"], parts["dialects"]
         self.gathering = False
         self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
@@ -269,13 +270,12 @@ class Worker(ThreadWorker):
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        fields, body = job.request
-        made = self.express(fields["content-type"], job.offered_id, body, queued, fields.get("traceparent", ""))
+        made = self.express(job.request.path, job.request.fields, job.request.body, queued)
         if made is None:
             return None
         self.nr += 1
-        request_id, content = made
-        return answers.written(200, request_id, content, keep=True)
+        request_id, answer = made
+        return answers.written(200, request_id, answer.content, keep=True, kind=answer.kind, headers=answer.headers)
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
@@ -283,8 +283,12 @@ class Worker(ThreadWorker):
         queued = time.monotonic() - job.arrived
         message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
         keep = self.alive and (job.request is not None or plain.is_all(job.data))
-        content = answers.error(code, message, request_id)
-        self.finish(job.conn, answers.written(503, request_id, content, keep=keep, retry_after=1), keep=keep)
+        self.finish(job.conn, self.refusal(path, code, message, request_id, keep=keep), keep=keep)
+
+    def refusal(self, path: str, code: str, message: str, request_id: str, *, keep: bool) -> bytes:
+        """The whole answer 503, in the form of the dialect that the path belongs to."""
+        content = self.dialects.of(path).error(503, code, message, request_id)
+        return answers.written(503, request_id, content, keep=keep, headers=RETRY)
 
     def finish(self, conn: TConn, answer: bytes, *, keep: bool) -> None:
         """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept."""
@@ -382,8 +386,7 @@ class Worker(ThreadWorker):
         message, request_id = self.admission.refusal(
             "deadline_exceeded", fields.get("x-request-id", ""), req.method, req.path, time.monotonic() - conn.handed
         )
-        content = answers.error("deadline_exceeded", message, request_id)
-        return answers.written(503, request_id, content, keep=False, retry_after=1)
+        return self.refusal(req.path, "deadline_exceeded", message, request_id, keep=False)
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Back in the main loop: forget a connection that a thread has closed."""
@@ -421,7 +424,8 @@ class Worker(ThreadWorker):
             # Its kind alone: of a broken head the rest may hold a client's key.
             self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
         self.recorder.unread(code, status, request_id)
-        answer = answers.written(status, request_id, answers.error(code, message, request_id), keep=False)
+        content = self.dialects.of("").error(status, code, message, request_id)
+        answer = answers.written(status, request_id, content, keep=False)
         try:
             util.write_nonblock(client, answer)  # whoever does not read is not waited for
         except OSError as gone:

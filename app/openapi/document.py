@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from model.store import Model
 
 from .. import release
+from ..dialects import Dialect
 from ..settings import Settings
 from .models import models as list_models
 from .models import one_model
@@ -15,7 +16,7 @@ from .predict import predict
 from .security import with_keys
 
 
-def document(models: Sequence[Model], settings: Settings) -> Schema:
+def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dialect]) -> Schema:
     """The whole document. models: those that can answer, the default one first; none while they are not ready."""
     whole: Schema = {
         "openapi": "3.1.0",
@@ -38,6 +39,8 @@ def document(models: Sequence[Model], settings: Settings) -> Schema:
         },
         "components": {"schemas": {"Error": _error()}},
     }
+    for dialect in dialects:
+        whole["paths"].update(dialect.paths(models, settings))
     return with_keys(whole) if settings.api_keys else whole
 
 

@@ -7,6 +7,7 @@ from flask_restful import Resource
 
 from model.store import Store
 
+from ..dialects import Dialects
 from ..openapi.document import document
 from ..selection import served
 from ..settings import Settings
@@ -15,10 +16,11 @@ from ..settings import Settings
 class OpenApi(Resource):
     """GET /openapi.json."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, dialects: Dialects) -> None:
         self._store = store
         self._settings = settings
+        self._dialects = dialects
 
     def get(self) -> Response:
         """Answer."""
-        return jsonify(document(served(self._store), self._settings))
+        return jsonify(document(served(self._store), self._settings, self._dialects))

@@ -11,6 +11,7 @@ from flask_restful import Resource
 from model.errors import ModelError
 from model.store import Model, Store
 
+from ..dialects import Answer, Quick
 from ..errors import RequestError
 from ..payloads.body import read_body
 from ..payloads.pictures import read_pictures
@@ -19,6 +20,9 @@ from ..predictions import DEFAULT_TOP, answer, decode
 from ..selection import select
 from ..settings import Settings
 from ..telemetry.logs import logger
+from ..telemetry.timing import Timing
+
+ROUTE = "/predict"
 
 
 class Predict(Resource):
@@ -53,6 +57,21 @@ class Predict(Resource):
             top = _top(model)
             content = answer(model, (decode(model, pictures, g.timing),), top, g.timing)
         return Response(content, mimetype="application/json")
+
+
+def quick(store: Store, settings: Settings) -> Quick:
+    """The express way of one picture as a raw body."""
+
+    def answer_picture(path: str, fields: dict[str, str], body: bytes, timing: Timing) -> Answer | None:
+        if path != ROUTE or not fields.get("content-type", "").startswith("image/") or store.split(store.default):
+            return None  # who gets which version of a split is found out elsewhere
+        timing.route = ROUTE
+        model = store.get()
+        timing.is_for(model)
+        top = min(DEFAULT_TOP, len(model.bundle.labels))
+        return Answer(answer(model, (decode(model, [body], timing),), top, timing))
+
+    return answer_picture
 
 
 def _answer(model: Model, tensors: Sequence[np.ndarray], top: int) -> bytes:

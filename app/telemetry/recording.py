@@ -88,7 +88,7 @@ def install(app: Flask, recorder: Recorder) -> None:
     def start() -> None:
         parent = request.headers.get("traceparent", "") if recorder.traces else ""
         # The server tells how long the request stood in its queue; elsewhere there is none.
-        g.timing = Timing(g.request_id, request.environ.get("kiln.queued"), parent)
+        g.timing = Timing(g.request_id, request.environ.get("kiln.queued"), parent, g.dialect.name)
 
     @app.after_request
     def finish(answer: Response) -> Response:

@@ -8,8 +8,10 @@ import flask_restful
 import pytest
 from flask import Flask, abort
 
-from app import errors
+from app import dialects, errors
+from app.dialects import Dialect, Dialects
 from app.telemetry import recording, request_id
+from app.telemetry.timing import KILN
 from model import errors as model_errors
 
 pytestmark = pytest.mark.http
@@ -33,6 +35,7 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
 @pytest.fixture(scope="module")
 def toy() -> Flask:
     app = Flask("toy")
+    dialects.install(app, Dialects((), Dialect(KILN, lambda path: True, lambda *_: None)))
     request_id.install(app)
     recording.install(app, recording.Recorder())
     errors.install(app)

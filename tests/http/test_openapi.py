@@ -23,7 +23,7 @@ TENSORS = ["dense", "iris", "two", "sequence", "words", "echo-uint8", "echo-int6
 def documented(app: Flask, name: str) -> dict[str, Any]:
     """The document of a service that has this one model."""
     kiln = app.extensions["kiln"]
-    return document([kiln["store"].get(name)], kiln["settings"])
+    return document([kiln["store"].get(name)], kiln["settings"], kiln["dialects"])
 
 
 def test_the_document_of_many_is_valid(many: FlaskClient) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 def documented() -> dict[str, Any]:
     """The document of the shipped model."""
     kiln = create_app(Settings(load_wait=60)).extensions["kiln"]
-    return document([kiln["store"].get()], Settings())
+    return document([kiln["store"].get()], Settings(), kiln["dialects"])
 
 
 # Schemathesis wants the document when it collects tests. The first test shows that the server's is the same.
@@ -48,7 +48,7 @@ def test_the_document_is_valid() -> None:
 
 
 def test_the_document_is_valid_while_the_model_is_not_ready() -> None:
-    validate(document([], Settings()))
+    validate(document([], Settings(), ()))
 
 
 def with_pictures(case: schemathesis.Case, photo: bytes) -> dict[str, Any]:

@@ -24,9 +24,13 @@ def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tupl
 
 def test_a_plain_request_is_read() -> None:
     fields = {"host": "kiln.test", "content-type": "image/jpeg", "content-length": "10"}
-    assert plain.read(request()) == (fields, BODY)
+    assert plain.read(request()) == ("/predict", fields, BODY)
     more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
-    assert plain.read(request(*more)) == (fields | {"x-request-id": "a-1", "connection": "Keep-Alive"}, BODY)
+    assert plain.read(request(*more)) == (
+        "/predict",
+        fields | {"x-request-id": "a-1", "connection": "Keep-Alive"},
+        BODY,
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,8 +46,6 @@ def test_a_plain_request_is_read() -> None:
         request(line=b"POST  /predict HTTP/1.1"),
         request(headers=HEADERS[1:]),
         request(headers=HEADERS[:2]),
-        request(headers=(*HEADERS[:1], *HEADERS[2:])),
-        request(headers=(*HEADERS[:1], b"Content-Type: application/json", HEADERS[2])),
         request(HEADERS[2]),
         request(HEADERS[0]),
         request(b"content-length: 11"),
@@ -86,5 +88,5 @@ def test_what_it_reads_gunicorn_reads_alike(headers: list[tuple[bytes, bytes, by
     assert (parsed.method, parsed.uri, parsed.version) == ("POST", "/predict", (1, 1))
     assert parsed.body.read() == found.body
     fields = dict(parsed.headers)
-    assert fields["CONTENT-TYPE"] == found.fields["content-type"]
+    assert fields.get("CONTENT-TYPE") == found.fields.get("content-type")
     assert not parsed.should_close()
