@@ -35,13 +35,13 @@ SYSTEMD = (
     "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
 )
 START_SECONDS = 60  # a worker loads in under a second; a busy machine may take far longer
-STOP_SECONDS = 10
+STOP_SECONDS = 30
 
 
 # --- Waiting and asking ---------------------------------------------------------------------------------------------
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Poll until the condition is true and return its value. Fails the test with `what` when it never is."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

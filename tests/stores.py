@@ -15,9 +15,16 @@ from model.bundle import MANIFEST, File
 SHIPPED = Path(__file__).parents[1] / "model" / "store" / "catdog" / "1"
 
 
-def add(store: Path, version: str, *, name: str = "catdog", mark: str = "") -> Path:
-    """Put a whole bundle into a store. mark: what its first label becomes, by default `v<version>`."""
+def add(
+    store: Path, version: str, *, name: str = "catdog", mark: str = "", damage: Callable[[Path], None] | None = None
+) -> Path:
+    """Put a whole bundle into a store at once. mark: what its first label becomes, by default `v<version>`.
+
+    damage: what is done to it before; done afterwards, a server may have loaded it already.
+    """
     target = prepared(store / ".prepared", version, mark=mark)
+    if damage:
+        damage(target)
     folder = store / name / version
     folder.parent.mkdir(parents=True, exist_ok=True)
     target.rename(folder)

@@ -54,6 +54,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, proxied: Server, photo:
     with servers.running([program("prometheus"), *options], log, cwd=folder):
         address = wait_for(lambda: re.search(r'"Listening on" address=(\S+)', log.read_text()), f"a port in {log}")[1]
         prometheus = Prometheus(f"http://{address}")
+        wait_for(lambda: requests.get(f"http://{address}/-/ready", timeout=10).ok, "Prometheus to be ready")
         for count in (1, 5):
             post(proxied, photo)
             wait_for(lambda: scrapes(prometheus) > count, "scrapes")  # noqa: B023  called at once

@@ -51,6 +51,7 @@ class Traffic:
 
     url: str
     photo: bytes
+    clients: int = 1
     versions: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -72,17 +73,17 @@ class Traffic:
                 self.failures.append(repr(failure))
 
     def more(self, count: int = 10) -> list[str]:
-        """The versions of the next answers."""
-        before = len(self.versions)
-        wait_for(lambda: self.failures or len(self.versions) >= before + count, "answers")
+        """The versions of the next answers to requests that are yet to be sent."""
+        first = len(self.versions) + self.clients  # each may have one under way
+        wait_for(lambda: self.failures or len(self.versions) >= first + count, "answers")
         assert self.failures == []
-        return self.versions[before:]
+        return self.versions[first:]
 
 
 @contextlib.contextmanager
 def traffic(base: Server, photo: bytes, clients: int = 2) -> Iterator[Traffic]:
     """No request may fail as long as this lasts."""
-    found, stop = Traffic(f"{base.url}/predict", photo), threading.Event()
+    found, stop = Traffic(f"{base.url}/predict", photo, clients), threading.Event()
     threads = [threading.Thread(target=found.post_until, args=(stop,)) for _ in range(clients)]
     for thread in threads:
         thread.start()
@@ -117,8 +118,8 @@ def test_versions_switch_under_requests(start_service: Callable[..., Server], st
             wait_for_versions(base, loaded=number, gone=other)
             wait_for(lambda number=number: set(clients.more()) == {number}, f"version {number} alone to answer")
 
-        stores.corrupt(stores.add(store, "3"))
-        stores.lie(stores.add(store, "4"))
+        stores.add(store, "3", damage=stores.corrupt)
+        stores.add(store, "4", damage=stores.lie)
         wait_for(lambda: base.log.read_text().count("golden answers differ") == 2, "both workers to refuse version 4")
         wait_for(lambda: base.log.read_text().count("checksum differs") == 2, "both workers to refuse version 3")
         kiln_models(store, "remove", "catdog", "1", "--force")
@@ -174,7 +175,7 @@ def test_a_new_model_and_a_broken_one_leave_the_service_ready(
     base = start_service(store=store)
     with traffic(base, photo) as clients:
         stores.add(store, "7", name="pets")
-        stores.corrupt(stores.add(store, "1", name="lions"))
+        stores.add(store, "1", name="lions", damage=stores.corrupt)
         wait_for(lambda: ready(base, "7", "pets") == 2, "the new model in both workers")
         wait_for(lambda: base.log.read_text().count("model lions version 1: END") == 2, "the broken one to be refused")
         for _ in range(10):
