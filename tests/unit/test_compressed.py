@@ -28,12 +28,12 @@ def test_what_is_packed_is_unpacked(data: bytes) -> None:
     [
         (b"text", "gzip", 400),
         (b"", "gzip", 400),
-        (gzip.compress(b"text")[:-1], "gzip", 400),
-        (gzip.compress(b"text") + b"more", "gzip", 400),
+        (gzip.compress(b"text", mtime=0)[:-1], "gzip", 400),
+        (gzip.compress(b"text", mtime=0) + b"more", "gzip", 400),
         (zlib.compress(b"text"), "gzip", 400),
         (b"text", "br", 415),
-        (gzip.compress(b"text"), "gzip, gzip", 415),
-        (gzip.compress(b"x" * 101), "gzip", 413),
+        (gzip.compress(b"text", mtime=0), "gzip, gzip", 415),
+        (gzip.compress(b"x" * 101, mtime=0), "gzip", 413),
     ],
 )
 def test_what_cannot_be_is_refused(body: bytes, encoding: str, status: int) -> None:
