@@ -103,21 +103,6 @@ def post_fork(server, worker):
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
 
 
-def post_worker_init(worker):
-    """Take the memory of the files of metrics now: where none is left, whoever writes to them later is killed.
-
-    Where none is left already, serve all the same: gunicorn would end the whole service for a worker that cannot start.
-    """
-    if not hasattr(os, "posix_fallocate"):  # macOS
-        return
-    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"*_{worker.slot}.db"):
-        try:
-            with file.open("r+b") as kept:
-                os.posix_fallocate(kept.fileno(), 0, file.stat().st_size)
-        except OSError as full:
-            worker.log.error("No memory for metrics, make room in %s: %s", file.parent, full)
-
-
 def worker_exit(server, worker):
     """In the worker: send what traces are left."""
     if recorder := getattr(worker, "recorder", None):  # not there if it ends before the app is loaded

@@ -216,6 +216,7 @@ class Worker(ThreadWorker):
                 break  # the next thread that is done wakes us
             job = self.waiting.popleft()
             self.waiting_conns.discard(job.conn)
+            self.recorder.busy = bool(self.waiting)
             if not self.admission.in_time(now, job.expiry):
                 self.refuse(job, "deadline_exceeded")
             elif now > job.arrived + LOOK_SECONDS and is_gone(job.conn.sock):
@@ -228,6 +229,7 @@ class Worker(ThreadWorker):
                 self.admission.worked(time.monotonic() - now)
             self.notify()  # many in a row must not look like one that hangs
             now = time.monotonic()
+        self.recorder.busy = bool(self.waiting)
         self.recorder.backlog(len(self.waiting), self.busy)
 
     def work(self, job: Job, queued: float | None = None) -> None:
@@ -279,6 +281,7 @@ class Worker(ThreadWorker):
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
+        self.recorder.busy = bool(self.waiting)
         method, path = plain.target(job.data)
         queued = time.monotonic() - job.arrived
         message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)

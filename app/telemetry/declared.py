@@ -3,23 +3,27 @@
 Names follow Prometheus' rules: the prefix of the application, base units, `_total` for what only grows. No label grows
 without bound: what a client makes up never becomes one.
 
-Under gunicorn each worker writes to files in PROMETHEUS_MULTIPROC_DIR and any worker adds them all up. The files
-are named by the worker's slot (0, 1, ...), not by its process id: a restarted worker goes on counting in its
+Under gunicorn each worker writes to files in PROMETHEUS_MULTIPROC_DIR (values.py) and any worker adds them all up. The
+files are named by the worker's slot (0, 1, ...), not by its process id: a restarted worker goes on counting in its
 predecessor's files, so that counters never fall and files do not pile up. `deploy/gunicorn.conf.py` hands out
-the slots. A gauge is "live": it goes when its worker does.
+the slots. A gauge is "live": it goes when its worker does. What was counted for a version goes some time after it.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import prometheus_client.values
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-SHARED = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
-if SHARED:
-    _SLOT = os.environ.get("KILN_WORKER_SLOT") or str(os.getpid())  # workers import this after the fork
-    prometheus_client.values.ValueClass = prometheus_client.values.MultiProcessValue(lambda: _SLOT)
+from .values import Values
+
+SHARED: Values | None = None
+if _FOLDER := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    # Workers import this after the fork.
+    SHARED = Values(Path(_FOLDER), os.environ.get("KILN_WORKER_SLOT") or str(os.getpid()))
+    prometheus_client.values.ValueClass = SHARED
 
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +66,7 @@ def started(workers: int) -> None:
     WORKERS.set(1)
     WORKERS_CONFIGURED.set(workers)
     WORKER_STARTS.inc()
+    show()
 
 
 def count(route: str, method: str, status: int, timing: Timing, seconds: float) -> None:
@@ -103,6 +106,19 @@ def backlog(waiting: int, in_flight: int) -> None:
     IN_FLIGHT.set(in_flight)
 
 
+def rest() -> None:
+    """A worker comes to rest, if only for a moment: let the others see what was counted, and forget what is due."""
+    if _gone:
+        _forget(time.monotonic())
+    show()
+
+
+def show() -> None:
+    """Let the other workers see what was counted."""
+    if SHARED:
+        SHARED.flush()
+
+
 @functools.cache
 def _batch(model: str, version: str, engine: str) -> Histogram:
     return BATCH_INSTANCES.labels(model, version, engine)
@@ -116,6 +132,7 @@ def batch(model: str, version: str, engine: str, instances: int) -> None:
 def load(model: str, version: str, seconds: float, outcome: str) -> None:
     """Record one try to load a version. outcome: "available" or "failed"."""
     LOAD_SECONDS.labels(model, version, outcome).observe(seconds)
+    show()
 
 
 def model_state(version: Version) -> None:
@@ -123,6 +140,33 @@ def model_state(version: Version) -> None:
     READY.labels(version.name, version.version).set(version.state is State.AVAILABLE)
     for state in State:
         STATES.labels(version.name, version.version, state).set(version.state is state)
+    if version.state is State.END:
+        _gone[version.name, version.version] = time.monotonic() + _KEPT_SECONDS
+    else:
+        _gone.pop((version.name, version.version), None)
+    show()
+
+
+# Counts of versions that have ended -> when they go: when Prometheus has scraped the last of them, which it does every
+# 15 s with our configuration, and when the last requests that a version was still needed for are answered.
+_gone: dict[tuple[str, str], float] = {}
+_KEPT_SECONDS = 20.0
+_OF_VERSION = (ANSWER_SECONDS, MODEL_ERRORS, DECODE_SECONDS, INFER_SECONDS, BATCH_INSTANCES, LOAD_SECONDS)
+
+
+def _forget(now: float) -> None:
+    due = [version for version, when in list(_gone.items()) if when <= now]
+    for version in due:
+        _gone.pop(version, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that the files keep it; ours do not
+            for metric in _OF_VERSION:
+                metric.remove_by_labels(dict(zip(("model", "version"), version, strict=True)))
+        if SHARED:
+            SHARED.forget(*version)
+    if due:
+        _of_model.cache_clear()
+        _batch.cache_clear()
 
 
 class _WorkersFiles(multiprocess.MultiProcessCollector):
@@ -141,6 +185,7 @@ class _WorkersFiles(multiprocess.MultiProcessCollector):
 def exposition() -> tuple[bytes, str]:
     """(body, content type) of /metrics: all workers together."""
     registry = REGISTRY
+    show()
     if SHARED:
         registry = CollectorRegistry()
         _WorkersFiles(registry)  # type: ignore[no-untyped-call]

@@ -16,19 +16,26 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Recorder:
-    """Records requests. access_log: log a line for each. tracer: where there is one, it gets each, too."""
+    """Records requests. access_log: log a line for each. tracer: where there is one, it gets each, too.
+
+    busy: others wait behind the request that is worked on. Then the other workers need not see its counts yet; else
+    they must before its answer is sent, so that whoever has all answers finds them counted.
+    """
 
     def __init__(self, *, access_log: bool = False, tracer: Tracer | None = None) -> None:
         self.traces = tracer is not None
         self._access_log = access_log
         self._tracer = tracer
         self._backlog = (0, 0)
+        self.busy = False
 
     def answered(self, route: str, method: str, path: str, status: int, timing: Timing) -> None:
         """One request that was worked on."""
         ended = time.perf_counter()
         method = method if method in _METHODS else "other"  # a client may make one up
         metrics.count(route, method, status, timing, ended - timing.began)
+        if not self.busy:
+            metrics.show()
         trace_id = self._tracer.emit(route, method, path, status, timing, ended) if self._tracer else ""
         if self._access_log:
             self._log(method, path, status, {**_fields(timing, ended), "trace_id": trace_id})
@@ -39,6 +46,8 @@ class Recorder:
         """One request that was refused before the app saw it. status: 499 where nobody was there any more to be
         answered. method, path: empty where they are not known. queued: seconds that it waited."""
         metrics.count_unread(code, status)
+        if not self.busy:
+            metrics.show()
         if self._access_log:
             self._log(method, path, status, {"request_id": request_id, "code": code, "queue_ms": _milliseconds(queued)})
 
@@ -47,9 +56,11 @@ class Recorder:
         if (waiting, in_flight) != self._backlog:
             self._backlog = (waiting, in_flight)
             metrics.backlog(waiting, in_flight)
+        metrics.rest()
 
     def close(self) -> None:
         """The process is about to end."""
+        metrics.rest()
         if self._tracer:
             self._tracer.close()
 
