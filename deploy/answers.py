@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http
 import time
-from collections.abc import Iterable
 
 from gunicorn import SERVER, util
 from gunicorn.http import errors
@@ -54,21 +53,19 @@ def written(
     *,
     keep: bool,
     kind: str = "application/json",
-    headers: Iterable[tuple[str, str]] = (),
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
     """A whole answer. keep: whether the connection stays. kind: the media type."""
-    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    head = _head(status, keep, kind, headers, int(time.time()))
+    return f"{head}Content-Length: {len(content)}\r\nX-Request-ID: {request_id}\r\n\r\n".encode("latin-1") + content
+
+
+@functools.lru_cache(16)  # most answers of a second have the same
+def _head(status: int, keep: bool, kind: str, headers: tuple[tuple[str, str], ...], second: int) -> str:
     return (
         f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\n"
         f"Server: {SERVER}\r\n"
-        f"Date: {_date(int(time.time()))}\r\n"
+        f"Date: {util.http_date(second)}\r\n"
         f"Connection: {'keep-alive' if keep else 'close'}\r\n"
         f"Content-Type: {kind}\r\n"
-        f"Content-Length: {len(content)}\r\n"
-        f"{more}X-Request-ID: {request_id}\r\n\r\n"
-    ).encode("latin-1") + content
-
-
-@functools.lru_cache(2)
-def _date(second: int) -> str:
-    return util.http_date(second)
+    ) + "".join(f"{name}: {value}\r\n" for name, value in headers)

@@ -10,6 +10,8 @@ import socket
 import struct
 import termios
 import time
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
@@ -23,6 +25,40 @@ HEAD_BYTES = 8192
 READ_BYTES = 65536  # in one piece; most photos need no second one
 _LENGTH = re.compile(rb"\nContent-Length:[ \t]*([^\r]*)", re.IGNORECASE)
 _WAITS = re.compile(rb"\n(?:Transfer-Encoding|Expect)[ \t]*:", re.IGNORECASE)
+
+
+class Idle:
+    """Connections in the order in which they came: what gunicorn asks of a deque, which takes longer to remove one the
+    more there are. At a thousand connections that cost as much as to refuse a request."""
+
+    def __init__(self) -> None:
+        self._conns: OrderedDict[TConn, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._conns)
+
+    def __iter__(self) -> Iterator[TConn]:
+        return iter(self._conns)
+
+    def __getitem__(self, number: int) -> TConn:
+        if number:
+            raise IndexError("Only the first can be had by its number.")
+        return next(iter(self._conns))
+
+    def append(self, conn: TConn) -> None:
+        """The newest."""
+        self._conns[conn] = None
+
+    def remove(self, conn: TConn) -> None:
+        """Any. Raises ValueError where it is not among them."""
+        try:
+            del self._conns[conn]
+        except KeyError as missing:
+            raise ValueError("There is no such connection.") from missing
+
+    def popleft(self) -> TConn:
+        """Remove the oldest and return it."""
+        return self._conns.popitem(last=False)[0]
 
 
 class Reader(SocketUnreader):

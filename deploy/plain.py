@@ -17,9 +17,9 @@ _HEAD = re.compile(
     rb"POST (/[A-Za-z0-9._~:/-]*) HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n"
 )
 _FIELDS = re.compile(
-    rb"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    rb"|transfer-encoding|traceparent|inference-header-content-length):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
-    re.IGNORECASE,
+    r"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
+    r"|transfer-encoding|traceparent|inference-header-content-length):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    re.IGNORECASE | re.ASCII,
 )
 _LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query
 _HARMLESS = frozenset(
@@ -38,11 +38,12 @@ _HARMLESS = frozenset(
 
 
 class Plain(NamedTuple):
-    """What there is to know of it: its path, the fields that matter, by name in lower case, and the body."""
+    """What there is to know of it: its path, the fields that matter, by name in lower case, and where its body begins
+    in what was read."""
 
     path: str
     fields: dict[str, str]
-    body: bytes
+    begins: int
 
 
 def read(data: bytes) -> Plain | None:
@@ -50,7 +51,7 @@ def read(data: bytes) -> Plain | None:
     head = _HEAD.match(data, 0, MAX_HEAD)
     if head is None:
         return None
-    found = _FIELDS.findall(data, 0, head.end())
+    found = _FIELDS.findall(head[0].decode("latin-1"))
     fields = _named(found)
     length = fields.get("content-length", "")
     if (
@@ -62,12 +63,13 @@ def read(data: bytes) -> Plain | None:
         or int(length) != len(data) - head.end()
     ):
         return None
-    return Plain(head[1].decode(), fields, data[head.end() :])
+    return Plain(head[1].decode(), fields, head.end())
 
 
 def fields(data: bytes) -> dict[str, str]:
     """Of any request's head, the fields that matter; of one given twice, the last."""
-    return _named(_FIELDS.findall(data, 0, max(0, data.find(b"\r\n\r\n", 0, 2 * MAX_HEAD)) + 1))
+    end = max(0, data.find(b"\r\n\r\n", 0, 2 * MAX_HEAD)) + 1
+    return _named(_FIELDS.findall(data[:end].decode("latin-1")))
 
 
 def target(data: bytes) -> tuple[str, str]:
@@ -82,5 +84,5 @@ def is_all(data: bytes) -> bool:
     return length.isascii() and length.isdecimal() and len(data) == data.find(b"\r\n\r\n") + 4 + int(length)
 
 
-def _named(found: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in found}
+def _named(found: list[tuple[str, str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in found}

@@ -31,7 +31,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
+from .clients import Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
 
 FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
 LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
@@ -88,6 +88,7 @@ class Worker(ThreadWorker):
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
         self.recorder, self.dialects = parts["recorder"], parts["dialects"]
         self.gathering = False
+        self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
@@ -272,7 +273,8 @@ class Worker(ThreadWorker):
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        made = self.express(job.request.path, job.request.fields, job.request.body, queued)
+        path, fields, begins = job.request
+        made = self.express(path, fields, job.data[begins:], queued)
         if made is None:
             return None
         self.nr += 1
@@ -282,7 +284,7 @@ class Worker(ThreadWorker):
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
         self.recorder.busy = bool(self.waiting)
-        method, path = plain.target(job.data)
+        method, path = ("POST", job.request.path) if job.request else plain.target(job.data)
         queued = time.monotonic() - job.arrived
         message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
         keep = self.alive and (job.request is not None or plain.is_all(job.data))
