@@ -18,15 +18,10 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     that load within `load_wait` seconds are ready before the first connection is taken.
     """
     # Imported here, not above: the launcher and gunicorn's master import app.settings and nothing more of us.
-    from flask import Flask
-
     from model.preprocess import Limits
     from model.store import Store, Tuning
 
-    from . import dialects, routes
-    from .admission import Admission
-    from .express import Express
-    from .telemetry import logs, metrics, recording, request_id, tracing
+    from .telemetry import logs, metrics
 
     config = config or settings.read()
     logs.configure(config.log_level)
@@ -43,7 +38,14 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         on_batch=metrics.batch,
     )
     store.watch()
-    store.wait(config.load_wait)
+
+    # While the models load.
+    from flask import Flask
+
+    from . import dialects, routes
+    from .admission import Admission
+    from .express import Express
+    from .telemetry import recording, request_id, tracing
 
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
     spoken = routes.spoken(config.dialects)
@@ -66,4 +68,5 @@ def create_app(config: settings.Settings | None = None) -> Flask:
 
         guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()))
     routes.install(app)
+    store.wait(config.load_wait)
     return app

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+gc.disable()  # until all is imported: nothing of that is garbage
+
 # Before numpy is imported: its linear algebra would start a thread for each core in the master, and threads do
 # not survive a fork. The engine brings its own thread pool.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -44,6 +46,8 @@ from prometheus_client import multiprocess
 from app.telemetry.logs import JsonFormatter as _JsonFormatter
 from deploy import drain as _drain
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
+
+gc.enable()
 
 # Our own code is forgotten again: workers import it themselves, so that HUP takes new code.
 for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:

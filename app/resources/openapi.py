@@ -8,7 +8,6 @@ from flask_restful import Resource
 from model.store import Store
 
 from ..dialects import Dialects
-from ..openapi.document import document
 from ..selection import served
 from ..settings import Settings
 
@@ -23,4 +22,6 @@ class OpenApi(Resource):
 
     def get(self) -> Response:
         """Answer."""
+        from ..openapi.document import document  # seldom asked for, and workers are to start fast
+
         return jsonify(document(served(self._store), self._settings, self._dialects))
