@@ -418,7 +418,7 @@ def test_set_up_happens_once(checkout):
     assert first.stderr == "kiln: Setting up (first run, about a minute) ...\n"
     assert checkout.run("run").stderr == ""
     assert checkout.log == SERVE
-    assert (checkout.folder / "log.compiled").read_text() == "compileall -q api.py app model deploy\n"
+    assert (checkout.folder / "log.compiled").read_text() == "-m compileall -q api.py app model deploy\n"
 
 
 def test_changed_requirements_are_installed(checkout):
