@@ -36,7 +36,7 @@ class Admission:
         self._recorder = recorder or Recorder()
 
     def worked(self, seconds: float) -> None:
-        """Learn how long a piece of work took."""
+        """Learn how long a piece of work took, with all that was done since the one before: in a storm, to refuse."""
         self._mean += _WEIGHT * (seconds - self._mean)
 
     def expiry(self, now: float, started: str, patience: str) -> float:

@@ -1,4 +1,4 @@
-"""Reads the commonest requests in one go: a body of known length that is posted, here from first to last byte.
+"""Reads the commonest requests in one go: a body of known length that is posted, with its head here as a whole.
 
 gunicorn's parser is made for everything that HTTP allows, piece by piece as it arrives, in Python. Next to an engine
 that turns over the processor's caches it costs a tenth of an answer's time (`./kiln bench`). This one knows a single
@@ -38,16 +38,18 @@ _HARMLESS = frozenset(
 
 
 class Plain(NamedTuple):
-    """What there is to know of it: its path, the fields that matter, by name in lower case, and where its body begins
-    in what was read."""
+    """What there is to know of it: its path, the fields that matter, by name in lower case, where its body begins and
+    ends in what is sent, and whether the client keeps the connection."""
 
     path: str
     fields: dict[str, str]
     begins: int
+    ends: int
+    keep: bool
 
 
 def read(data: bytes) -> Plain | None:
-    """All that a connection has sent -> the plain request that it is; None for any other, and for a part or more."""
+    """All that a connection has sent -> the plain request that it is or begins; None for any other, and for more."""
     head = _HEAD.match(data, 0, MAX_HEAD)
     if head is None:
         return None
@@ -58,12 +60,12 @@ def read(data: bytes) -> Plain | None:
         len(fields) != len(found)  # one is given twice
         or not fields.keys() <= _HARMLESS
         or "host" not in fields
-        or fields.get("connection", "keep-alive").lower() != "keep-alive"
+        or (connection := fields.get("connection", "keep-alive").lower()) not in ("keep-alive", "close")
         or not (length.isascii() and length.isdecimal())
-        or int(length) != len(data) - head.end()
+        or (ends := head.end() + int(length)) < len(data)
     ):
         return None
-    return Plain(head[1].decode(), fields, head.end())
+    return Plain(head[1].decode(), fields, head.end(), ends, connection == "keep-alive")
 
 
 def fields(data: bytes) -> dict[str, str]:

@@ -16,6 +16,7 @@ The master imports this file, so it imports neither the app nor an engine.
 from __future__ import annotations
 
 import faulthandler
+import functools
 import math
 import os
 import socket
@@ -25,13 +26,15 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from selectors import EVENT_READ
 from typing import Any, NamedTuple
 
 from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
+from .bodies import Bodies
+from .clients import TICK_SECONDS, Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
 
 FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
 LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
@@ -49,10 +52,16 @@ class Job(NamedTuple):
 
     conn: TConn
     data: bytes
+    body: bytearray | None  # where that was gathered; else it is in data
     request: plain.Plain | None  # where it is one
     offered_id: str
     arrived: float
     expiry: float
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the client of a plain request keeps its connection."""
+        return self.request is not None and self.request.keep
 
 
 class Answered:
@@ -85,10 +94,12 @@ class Worker(ThreadWorker):
         app, self.main_loop = self.wsgi, threading.get_ident()
         parts = app.extensions["kiln"]
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
+        self.body_bytes, self.bodies = parts["settings"].max_body_bytes, Bodies()
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
         self.recorder, self.dialects = parts["recorder"], parts["dialects"]
         self.gathering = False
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
+        self.free_since = -math.inf  # when the last piece of work ended
         self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
@@ -144,6 +155,9 @@ class Worker(ThreadWorker):
             self.poller.unregister(client)
             conn.polled = False
             return
+        if conn in self.bodies:
+            self.gather(conn)
+            return
         conn.polled = True
         self.keepalived_conns.remove(conn)
         self.take(conn, read_now(client))
@@ -181,17 +195,46 @@ class Worker(ThreadWorker):
 
     def take(self, conn: TConn, data: bytes) -> None:
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
-        now = time.monotonic()
         request = plain.read(data) if self.express else None
-        if request is None and not is_whole(data, conn.sock):
-            self.leave_poller(conn)
-            parser_of(conn).unreader.unread(data)
-            conn.data_ready = conn.data_ready or bool(data)
-            self.hand_over(conn, self.handle, conn)
-            return
+        if request and request.ends > len(data):
+            late = time.monotonic() + self.body_seconds
+            fits = self.alive and request.ends - request.begins <= self.body_bytes
+            if fits and self.bodies.begin(conn, data, request, late):
+                self.gather(conn)
+                return
+            request = None
+        if request or is_whole(data, conn.sock):
+            self.admit(conn, data, None, request)
+        else:
+            self.read_on(conn, data)
+
+    def gather(self, conn: TConn) -> None:
+        """More of a body, or its end."""
+        body = self.bodies.read(conn)
+        if body.is_whole:
+            self.bodies.end(conn)
+            self.admit(conn, body.head, body.data, body.request)
+        elif body.ended:
+            self.read_on(conn, self.bodies.end(conn).sent())
+        elif not conn.polled:
+            self.poller.register(conn.sock, EVENT_READ, functools.partial(self.on_client_socket_readable, conn))
+            conn.polled = True
+
+    def read_on(self, conn: TConn, data: bytes, seconds: float | None = None) -> None:
+        """Leave a request to a thread. data: what was read of it. seconds: that are left for its body, if not all."""
+        self.leave_poller(conn)
+        parser_of(conn).unreader.unread(data)
+        conn.data_ready = conn.data_ready or bool(data)
+        if seconds is not None:
+            conn.body_seconds = seconds
+        self.hand_over(conn, self.handle, conn)
+
+    def admit(self, conn: TConn, data: bytes, body: bytearray | None, request: plain.Plain | None) -> None:
+        """Let a request that is here as a whole wait for its turn, or refuse it."""
+        now = time.monotonic()
         fields = request.fields if request else plain.fields(data)
         expiry = self.admission.expiry(now, fields.get("x-request-start", ""), fields.get("x-deadline-ms", ""))
-        job = Job(conn, data, request, fields.get("x-request-id", ""), now, expiry)
+        job = Job(conn, data, body, request, fields.get("x-request-id", ""), now, expiry)
         if data.startswith(WATCH):  # whoever watches over a busy node must not take it for a dead one
             self.work(job)
         elif not self.admission.in_time(now, expiry):
@@ -208,9 +251,13 @@ class Worker(ThreadWorker):
             patience = timeout
         else:
             patience = LOOK_SECONDS if self.gathering and self.busy >= self.cfg.threads else 0
+        if self.bodies:
+            patience = min(patience, TICK_SECONDS)
         super().wait_for_and_dispatch_events(patience)
         self.gathering = self.gathers()
         now = time.monotonic()
+        for conn in self.bodies.late(now):  # a thread finds that out once more, and Flask says it
+            self.read_on(conn, self.bodies.end(conn).sent(), 0.0)
         until = now + LOOK_SECONDS
         while self.waiting and now < until:
             if self.gathering and self.busy >= self.cfg.threads:
@@ -227,7 +274,8 @@ class Worker(ThreadWorker):
                 self.hand_over(job.conn, self.work_together, job)
             else:
                 self.work(job, now - job.arrived)
-                self.admission.worked(time.monotonic() - now)
+                self.admission.worked((ended := time.monotonic()) - max(job.arrived, self.free_since))
+                self.free_since = ended
             self.notify()  # many in a row must not look like one that hangs
             now = time.monotonic()
         self.recorder.busy = bool(self.waiting)
@@ -237,12 +285,12 @@ class Worker(ThreadWorker):
         """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
         answer = self.plain_answer(job, queued)
         if answer is not None:
-            self.finish(job.conn, answer, keep=True)
+            self.finish(job.conn, answer, keep=job.keeps)
             return
         conn = job.conn
         conn.queued = queued
         self.leave_poller(conn)
-        parser_of(conn).unreader.unread(job.data)
+        parser_of(conn).unreader.unread(job.data + (job.body or b""))
         keep = self.answer(conn)
         if conn.unsent or not keep:
             self.hand_over(conn, self.deliver, conn, keep)
@@ -259,9 +307,9 @@ class Worker(ThreadWorker):
             if answer := self.plain_answer(job, began - job.arrived):
                 self.working.pop(conn)
                 conn.sock.setblocking(True)
-                send_all(conn.sock, answer)
-                return True
-            conn.parser.unreader.unread(job.data)
+                conn.unsent = answer
+                return self.deliver(conn, job.keeps)
+            conn.parser.unreader.unread(job.data + (job.body or b""))
             conn.data_ready = True
             conn.arrived = job.arrived
             return self.handle(conn)
@@ -273,13 +321,15 @@ class Worker(ThreadWorker):
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        path, fields, begins = job.request
-        made = self.express(path, fields, job.data[begins:], queued)
+        path, fields, begins, *_ = job.request
+        made = self.express(path, fields, job.data[begins:] if job.body is None else job.body, queued)
         if made is None:
             return None
         self.nr += 1
         request_id, answer = made
-        return answers.written(200, request_id, answer.content, keep=True, kind=answer.kind, headers=answer.headers)
+        return answers.written(
+            200, request_id, answer.content, keep=job.keeps, kind=answer.kind, headers=answer.headers
+        )
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer 503, without having worked on it."""
@@ -287,7 +337,7 @@ class Worker(ThreadWorker):
         method, path = ("POST", job.request.path) if job.request else plain.target(job.data)
         queued = time.monotonic() - job.arrived
         message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
-        keep = self.alive and (job.request is not None or plain.is_all(job.data))
+        keep = self.alive and (job.keeps if job.request else plain.is_all(job.data))
         self.finish(job.conn, self.refusal(path, code, message, request_id, keep=keep), keep=keep)
 
     def refusal(self, path: str, code: str, message: str, request_id: str, *, keep: bool) -> bytes:
@@ -362,7 +412,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """The head is in: from now on the body has its own time."""
-        conn.parser.unreader.until(self.body_seconds, TimeoutError)
+        conn.parser.unreader.until(getattr(conn, "body_seconds", self.body_seconds), TimeoutError)
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
@@ -407,6 +457,8 @@ class Worker(ThreadWorker):
         It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
         door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
         """
+        for conn in self.bodies:
+            self.read_on(conn, self.bodies.end(conn).sent())
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1

@@ -40,6 +40,12 @@ def test_the_answer_is_the_same_and_counted_once(client: FlaskClient, express: E
     assert requests_counted(client, "200") == before + 1
 
 
+def test_a_body_that_was_gathered_is_as_good(express: Express) -> None:
+    made = express("/predict", {"content-type": "image/jpeg", "x-request-id": "same"}, bytearray(PHOTO))
+    assert made == ask(express, "image/jpeg", PHOTO, "same")
+    assert made is not None
+
+
 def test_an_insane_id_is_replaced(express: Express) -> None:
     made = ask(express, "image/jpeg", PHOTO, "a b")
     assert made is not None

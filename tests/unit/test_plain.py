@@ -24,7 +24,9 @@ def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tupl
 
 def test_a_plain_request_is_read() -> None:
     fields = {"host": "kiln.test", "content-type": "image/jpeg", "content-length": "10"}
-    assert plain.read(request()) == ("/predict", fields, len(request()) - len(BODY))
+    whole = len(request())
+    assert plain.read(request()) == ("/predict", fields, whole - len(BODY), whole, True)
+    assert plain.read(request()[:-3]) == ("/predict", fields, whole - len(BODY), whole, True)
     more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
     found = plain.read(request(*more))
     assert found is not None
@@ -36,7 +38,7 @@ def test_a_plain_request_is_read() -> None:
     "data",
     [
         b"",
-        request()[:-1],
+        request()[: -len(BODY) - 1],
         request() + b"P",
         request(line=b"POST /predict HTTP/1.0"),
         request(line=b"POST /predict?top=1 HTTP/1.1"),
@@ -53,7 +55,7 @@ def test_a_plain_request_is_read() -> None:
         request(headers=(*HEADERS[:2], "Content-Length: ١٠".encode())),
         request(b"Transfer-Encoding: chunked"),
         request(b"Expect: 100-continue"),
-        request(b"Connection: close"),
+        request(b"Connection: Upgrade, close"),
         request(b"Upgrade: h2c"),
         request(b"Content-Encoding: gzip"),
         request(b" folded: line"),
@@ -71,8 +73,10 @@ def test_anything_else_is_left_alone(data: bytes) -> None:
     assert plain.read(data) is None
 
 
-NAMES = st.sampled_from([b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Host", b"X-A", b"Expect", b"x\tb"])
-VALUES = st.sampled_from([b"10", b"11", b"chunked", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""])
+NAMES = st.sampled_from(
+    [b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Host", b"X-A", b"Expect", b"Connection", b"x\tb"]
+)
+VALUES = st.sampled_from([b"10", b"11", b"chunked", b"close", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""])
 
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b""]), VALUES), max_size=4))
@@ -88,4 +92,4 @@ def test_what_it_reads_gunicorn_reads_alike(headers: list[tuple[bytes, bytes, by
     assert parsed.body.read() == data[found.begins :]
     fields = dict(parsed.headers)
     assert fields.get("CONTENT-TYPE") == found.fields.get("content-type")
-    assert not parsed.should_close()
+    assert parsed.should_close() is not found.keep

@@ -1,0 +1,99 @@
+"""Bodies that are still on their way: the main loop gathers them, so that no thread waits for them.
+
+A large body comes in many pieces, and a slow client's trickles in. A thread that reads it holds one of few places, and
+hands it over at a cost; here each piece is read when it is there, into the place where it is needed. What is gathered
+is bounded: `MOST` bytes in all. Whatever is beyond that, or is not plain (plain.py), is for the threads to read.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gunicorn.workers.gthread import TConn
+
+from .plain import Plain
+
+MOST = 64 * 1024 * 1024  # bytes that one worker holds of bodies that are not there yet
+
+
+@dataclass
+class Body:
+    """One body. head: what was read up to it. got: bytes that are here, of as many as `data` has place for.
+    late: when it must be here, on the clock of time.monotonic()."""
+
+    head: bytes
+    request: Plain
+    data: bytearray
+    got: int
+    late: float
+    ended: bool = False  # the client sends no more
+
+    @property
+    def is_whole(self) -> bool:
+        """All of it is here."""
+        return self.got == len(self.data)
+
+    def sent(self) -> bytes:
+        """All that the client has sent so far."""
+        return self.head + self.data[: self.got]
+
+
+class Bodies:
+    """Those of one worker. All have the same time, so that they become late in the order in which they began."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[TConn, Body] = OrderedDict()
+        self._bytes = 0
+
+    def __contains__(self, conn: TConn) -> bool:
+        return conn in self._held
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[TConn]:
+        return iter(list(self._held))
+
+    def begin(self, conn: TConn, data: bytes, request: Plain, late: float) -> bool:
+        """Gather the body of a request of which `data` is here. False where there is no room for it."""
+        size = request.ends - request.begins
+        if self._bytes + size > MOST:
+            return False
+        self._bytes += size
+        place = bytearray(size)
+        got = len(data) - request.begins
+        place[:got] = data[request.begins :]
+        self._held[conn] = Body(data[: request.begins], request, place, got, late)
+        return True
+
+    def read(self, conn: TConn) -> Body:
+        """Take what has arrived, without waiting."""
+        body = self._held[conn]
+        place = memoryview(body.data)
+        try:
+            while not body.is_whole and not body.ended:
+                count = conn.sock.recv_into(place[body.got :], 0, socket.MSG_DONTWAIT)
+                body.got += count
+                body.ended = not count
+        except BlockingIOError:
+            pass
+        except OSError:
+            body.ended = True
+        return body
+
+    def end(self, conn: TConn) -> Body:
+        """Let go of it."""
+        body = self._held.pop(conn)
+        self._bytes -= len(body.data)
+        return body
+
+    def late(self, now: float) -> Iterator[TConn]:
+        """Whose time is over; to be ended."""
+        while self._held:
+            conn, body = next(iter(self._held.items()))
+            if body.late > now:
+                return
+            yield conn
