@@ -33,11 +33,10 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .bodies import Bodies
-from .clients import TICK_SECONDS, Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
+from .arriving import Bodies, Heads
+from .clients import HEAD_BYTES, TICK_SECONDS, Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
 
-FIRST_BYTE_SECONDS = 0.01  # a new connection that is silent for longer waits in the poller, at no thread's cost
-LAST_BYTE_SECONDS = 1.0  # the same in a worker that stops: its request may be on the way, and there is no second look
+LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
@@ -94,7 +93,8 @@ class Worker(ThreadWorker):
         app, self.main_loop = self.wsgi, threading.get_ident()
         parts = app.extensions["kiln"]
         self.body_seconds, self.express = parts["settings"].body_timeout, parts["express"]
-        self.body_bytes, self.bodies = parts["settings"].max_body_bytes, Bodies()
+        self.body_bytes = parts["settings"].max_body_bytes
+        self.heads, self.bodies = Heads(), Bodies()
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
         self.recorder, self.dialects = parts["recorder"], parts["dialects"]
         self.gathering = False
@@ -155,8 +155,11 @@ class Worker(ThreadWorker):
             self.poller.unregister(client)
             conn.polled = False
             return
+        if conn in self.heads:
+            self.gather_head(conn)
+            return
         if conn in self.bodies:
-            self.gather(conn)
+            self.gather_body(conn)
             return
         conn.polled = True
         self.keepalived_conns.remove(conn)
@@ -167,8 +170,10 @@ class Worker(ThreadWorker):
         conn.polled = False
         if conn.parser is not None and conn.parser.unreader.buf.getvalue():
             self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
+        elif (data := read_now(conn.sock)) or conn.data_ready or not self.alive:
+            self.take(conn, data)
         else:
-            self.take(conn, read_now(conn.sock))
+            self.await_first_byte(conn)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection; several where work waits.
@@ -200,15 +205,34 @@ class Worker(ThreadWorker):
             late = time.monotonic() + self.body_seconds
             fits = self.alive and request.ends - request.begins <= self.body_bytes
             if fits and self.bodies.begin(conn, data, request, late):
-                self.gather(conn)
+                self.gather_body(conn)
                 return
             request = None
         if request or is_whole(data, conn.sock):
             self.admit(conn, data, None, request)
+        elif self.alive and data and len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
+            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
+            self.enter_poller(conn)
         else:
             self.read_on(conn, data)
 
-    def gather(self, conn: TConn) -> None:
+    def await_first_byte(self, conn: TConn) -> None:
+        """Leave a new connection that is silent to the poller; browsers open some in advance."""
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        ready = functools.partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, EVENT_READ, ready)
+
+    def gather_head(self, conn: TConn) -> None:
+        """More of a head, or its end."""
+        head = self.heads.read(conn)
+        if head.ended:
+            self.read_on(conn, self.heads.end(conn).sent())
+        elif head.is_whole:
+            self.take(conn, self.heads.end(conn).sent())
+
+    def gather_body(self, conn: TConn) -> None:
         """More of a body, or its end."""
         body = self.bodies.read(conn)
         if body.is_whole:
@@ -216,17 +240,21 @@ class Worker(ThreadWorker):
             self.admit(conn, body.head, body.data, body.request)
         elif body.ended:
             self.read_on(conn, self.bodies.end(conn).sent())
-        elif not conn.polled:
+        else:
+            self.enter_poller(conn)
+
+    def enter_poller(self, conn: TConn) -> None:
+        """More is to come."""
+        if not conn.polled:
             self.poller.register(conn.sock, EVENT_READ, functools.partial(self.on_client_socket_readable, conn))
             conn.polled = True
 
-    def read_on(self, conn: TConn, data: bytes, seconds: float | None = None) -> None:
-        """Leave a request to a thread. data: what was read of it. seconds: that are left for its body, if not all."""
+    def read_on(self, conn: TConn, data: bytes, *, late: bool = False) -> None:
+        """Leave a request to a thread. data: what was read of it. late: its time is over, as the thread will tell."""
         self.leave_poller(conn)
         parser_of(conn).unreader.unread(data)
         conn.data_ready = conn.data_ready or bool(data)
-        if seconds is not None:
-            conn.body_seconds = seconds
+        conn.late = late
         self.hand_over(conn, self.handle, conn)
 
     def admit(self, conn: TConn, data: bytes, body: bytearray | None, request: plain.Plain | None) -> None:
@@ -251,13 +279,14 @@ class Worker(ThreadWorker):
             patience = timeout
         else:
             patience = LOOK_SECONDS if self.gathering and self.busy >= self.cfg.threads else 0
-        if self.bodies:
+        if self.heads or self.bodies:
             patience = min(patience, TICK_SECONDS)
         super().wait_for_and_dispatch_events(patience)
         self.gathering = self.gathers()
         now = time.monotonic()
-        for conn in self.bodies.late(now):  # a thread finds that out once more, and Flask says it
-            self.read_on(conn, self.bodies.end(conn).sent(), 0.0)
+        for part in (self.heads, self.bodies):
+            for conn in part.late(now):
+                self.read_on(conn, part.end(conn).sent(), late=True)
         until = now + LOOK_SECONDS
         while self.waiting and now < until:
             if self.gathering and self.busy >= self.cfg.threads:
@@ -391,9 +420,8 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
-        # gunicorn would hold the thread for 5 s with each silent connection; browsers open some in advance.
-        patience = FIRST_BYTE_SECONDS if self.alive else LAST_BYTE_SECONDS
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(patience):
+        # A connection that is silent comes here in a worker that stops alone; gunicorn would wait for 5 s.
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(LAST_BYTE_SECONDS):
             return _DEFER
         conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
@@ -407,12 +435,13 @@ class Worker(ThreadWorker):
         """Read and answer one request. True to keep the connection."""
         conn.data_ready = True
         conn.unsent = b""
-        parser_of(conn).unreader.until(answers.HEAD_SECONDS, answers.HeadTimeout)
+        seconds = 0.0 if getattr(conn, "late", False) else answers.HEAD_SECONDS
+        parser_of(conn).unreader.until(seconds, answers.HeadTimeout)
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         """The head is in: from now on the body has its own time."""
-        conn.parser.unreader.until(getattr(conn, "body_seconds", self.body_seconds), TimeoutError)
+        conn.parser.unreader.until(0.0 if getattr(conn, "late", False) else self.body_seconds, TimeoutError)
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
@@ -457,8 +486,9 @@ class Worker(ThreadWorker):
         It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
         door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
         """
-        for conn in self.bodies:
-            self.read_on(conn, self.bodies.end(conn).sent())
+        for part in (self.heads, self.bodies):
+            for conn in part:
+                self.read_on(conn, part.end(conn).sent())
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1

@@ -1,8 +1,9 @@
-"""Bodies that are still on their way: the main loop gathers them, so that no thread waits for them.
+"""Requests that are still on their way: the main loop gathers them, so that no thread waits for them.
 
-A large body comes in many pieces, and a slow client's trickles in. A thread that reads it holds one of few places, and
-hands it over at a cost; here each piece is read when it is there, into the place where it is needed. What is gathered
-is bounded: `MOST` bytes in all. Whatever is beyond that, or is not plain (plain.py), is for the threads to read.
+A large body comes in many pieces, and what slow clients send trickles in. A thread that reads it holds one of few
+places, and hands it over at a cost; here each piece is read when it is there. What is gathered is bounded: a head's
+length, and `MOST` bytes of bodies in all. Whatever is beyond that, and bodies of requests that are not plain
+(plain.py), the threads read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import socket
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from gunicorn.workers.gthread import TConn
 
+from .clients import HEAD_BYTES, READ_BYTES
 from .plain import Plain
 
 MOST = 64 * 1024 * 1024  # bytes that one worker holds of bodies that are not there yet
@@ -41,12 +44,32 @@ class Body:
         return self.head + self.data[: self.got]
 
 
-class Bodies:
+@dataclass
+class Head:
+    """The beginning of a request. late: as a body's."""
+
+    data: bytes
+    late: float
+    ended: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """All of it is here, or more than a head may have."""
+        return b"\r\n\r\n" in self.data or len(self.data) >= HEAD_BYTES
+
+    def sent(self) -> bytes:
+        """All that the client has sent so far."""
+        return self.data
+
+
+Part = TypeVar("Part", Head, Body)
+
+
+class _Held(Generic[Part]):
     """Those of one worker. All have the same time, so that they become late in the order in which they began."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[TConn, Body] = OrderedDict()
-        self._bytes = 0
+        self._held: OrderedDict[TConn, Part] = OrderedDict()
 
     def __contains__(self, conn: TConn) -> bool:
         return conn in self._held
@@ -56,6 +79,47 @@ class Bodies:
 
     def __iter__(self) -> Iterator[TConn]:
         return iter(list(self._held))
+
+    def end(self, conn: TConn) -> Part:
+        """Let go of it."""
+        return self._held.pop(conn)
+
+    def late(self, now: float) -> Iterator[TConn]:
+        """Whose time is over; to be ended."""
+        while self._held:
+            conn, part = next(iter(self._held.items()))
+            if part.late > now:
+                return
+            yield conn
+
+
+class Heads(_Held[Head]):
+    """Heads of which the end is not here yet."""
+
+    def begin(self, conn: TConn, data: bytes, late: float) -> None:
+        """Gather the rest of what begins with `data`."""
+        self._held[conn] = Head(data, late)
+
+    def read(self, conn: TConn) -> Head:
+        """Take what has arrived, without waiting."""
+        head = self._held[conn]
+        try:
+            piece = conn.sock.recv(READ_BYTES, socket.MSG_DONTWAIT)
+            head.data += piece
+            head.ended = not piece
+        except BlockingIOError:
+            pass
+        except OSError:
+            head.ended = True
+        return head
+
+
+class Bodies(_Held[Body]):
+    """Bodies of plain requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
 
     def begin(self, conn: TConn, data: bytes, request: Plain, late: float) -> bool:
         """Gather the body of a request of which `data` is here. False where there is no room for it."""
@@ -86,14 +150,6 @@ class Bodies:
 
     def end(self, conn: TConn) -> Body:
         """Let go of it."""
-        body = self._held.pop(conn)
+        body = super().end(conn)
         self._bytes -= len(body.data)
         return body
-
-    def late(self, now: float) -> Iterator[TConn]:
-        """Whose time is over; to be ended."""
-        while self._held:
-            conn, body = next(iter(self._held.items()))
-            if body.late > now:
-                return
-            yield conn
