@@ -41,8 +41,7 @@ def to_inputs(examples: list[dict[str, list[Any]]], model: Model, settings: Sett
     first, *_ = model.bundle.inputs
     if model.bundle.preprocessing is not None and isinstance((examples[0].get(first.name) or [0])[0], (str, bytes)):
         check_count(len(examples), "images", settings.max_images)
-        pictures = [value for [value] in _column(examples, first.name, "string", 1)]
-        return Asked(True, [value.encode() if isinstance(value, str) else value for value in pictures], ())
+        return Asked(True, [_picture(first.name, value) for [value] in _column(examples, first.name, "string", 1)], ())
     return Asked(True, [], tuple(_array(examples, t.name, t.dtype, t.shape) for t in model.bundle.inputs))
 
 
@@ -89,6 +88,14 @@ def _column(examples: list[dict[str, list[Any]]], name: str, dtype: str, count: 
             f"Key: {name}. Number of {dtype} values != expected. values size: {len(wrong)} but expected: {wanted}"
         )
     return columns
+
+
+def _picture(name: str, value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, bytes):
+        raise bad(f"Key: {name}. Data types don't match. Data type: {_KINDS[type(value)]} but expected type: string")
+    return value
 
 
 def _array(examples: list[dict[str, list[Any]]], name: str, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
