@@ -24,7 +24,7 @@ from ..openapi.tf_serving import paths
 from ..payloads.body import read_body
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse, unpacked
-from ..payloads.tf.quick import quick
+from ..payloads.tf.quick import ROUTE, quick
 from ..payloads.tf.signature import metadata
 from ..selection import client
 from ..settings import Settings
@@ -34,9 +34,11 @@ _CALL = re.compile(rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", r
 _LOOK = re.compile(rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
 _MOST_VERSION = 2**63 - 1
 
-# One resource answers at all of them, and reads the path itself, as it was sent. They are told apart for the metrics.
+# One resource answers at all of them, and reads the path itself, as it was sent. They are told apart for the metrics,
+# and to leave KServe what is its own.
+_STATUS = "/v1/models/<name>"
 _ROUTES = [
-    f"/v1/models/<name>{which}{what}"
+    f"{_STATUS}{which}{what}"
     for which in ("", "/versions/<version>", "/labels/<label>")
     for what in (":predict", ":classify", ":regress", "", "/metadata")
 ]
@@ -203,8 +205,10 @@ def _owns(path: str) -> bool:
 
 
 def _install(api: Api, store: Store, settings: Settings) -> None:
+    kserve = {_STATUS, ROUTE} if settings.v1_form() == "kserve" else set()
+    routes = [*(route for route in _ROUTES if route not in kserve), _ALL]
     api.app.url_map.converters["anything"] = _Anything
-    api.add_resource(TensorFlowServing, *_ROUTES, _ALL, resource_class_args=(store, settings), merge_slashes=False)
+    api.add_resource(TensorFlowServing, *routes, resource_class_args=(store, settings), merge_slashes=False)
 
 
 DIALECT = Dialect("tf_serving", _owns, _install, _error, quick, paths)
