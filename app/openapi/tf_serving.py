@@ -9,7 +9,7 @@ from model.store import Model
 from ..settings import Settings
 from .parts import Schema, any_of, array, fields, id_parameter
 from .tensors import nested, value
-from .v1 import PICTURE, answer, ask, name_parameter, predict, refused, written
+from .v1 import PICTURE, answer, ask, most_of, name_parameter, predict, refused, written
 
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "string", "description": "an integer of 64 bits, as text"}
@@ -42,8 +42,8 @@ def paths(models: Sequence[Model], settings: Settings) -> Schema:
         if which != "/labels/{label}":
             found[path] = {"get": _status(f"tf_serving_status{suffix}", common, settings)}
     common = [name_parameter(models), id_parameter()]
-    label: Schema = {"type": "array", "prefixItems": [_TEXT, {"type": "number"}], "minItems": 2, "maxItems": 2}
-    found["/v1/models/{name}:classify"] = {"post": _examples("classify", common, models, settings, array(label))}
+    pair = array({"type": ["string", "number"], "description": "a label, then its score"}, 2) | {"maxItems": 2}
+    found["/v1/models/{name}:classify"] = {"post": _examples("classify", common, models, settings, array(pair))}
     found["/v1/models/{name}:regress"] = {"post": _examples("regress", common, models, settings, {"type": "number"})}
     return found
 
@@ -86,7 +86,7 @@ def _examples(
     verb: str, parameters: list[Schema], models: Sequence[Model], settings: Settings, result: Schema
 ) -> Schema:
     example = any_of([_example(model) for model in models])
-    schema = fields(examples=array(example, 1) | {"maxItems": settings.max_instances})
+    schema = fields(examples=array(example, 1) | {"maxItems": most_of(models, settings)})
     return ask(
         f"tf_serving_{verb}",
         f"{verb.capitalize()} examples (TensorFlow Serving)",

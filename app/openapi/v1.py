@@ -8,7 +8,7 @@ from model.store import Model
 
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, array, fields, ok
-from .tensors import nested, value
+from .tensors import answered, nested, value
 
 _ERROR = fields(error={"type": "string"})
 _MEANING = {
@@ -58,10 +58,15 @@ def ask(operation: str, summary: str, parameters: list[Schema], schema: Schema, 
     }
 
 
+def most_of(models: Sequence[Model], settings: Settings) -> int:
+    """How many instances one request may have."""
+    pictures = [model for model in models if model.bundle.preprocessing is not None]
+    return settings.max_images if pictures and len(pictures) == len(models) else settings.max_instances
+
+
 def predict(operation: str, parameters: list[Schema], models: Sequence[Model], settings: Settings) -> Schema:
     """POST ...:predict, with rows or columns."""
-    pictures = [model for model in models if model.bundle.preprocessing is not None]
-    most = settings.max_images if pictures and len(pictures) == len(models) else settings.max_instances
+    most = most_of(models, settings)
     rows = fields(instances=array(any_of([_row(model) for model in models]), 1) | {"maxItems": most})
     columns = fields(inputs=any_of([_column(model, most) for model in models]))
     rows["properties"]["inputs"] = columns["properties"]["instances"] = False
@@ -96,13 +101,8 @@ def _column(model: Model, most: int) -> Schema:
 
 
 def _output(model: Model) -> Schema:
+    """NaN and Infinity are tokens that no schema knows: null is what most readers make of them."""
     outputs = {
-        tensor.name: nested(_answered(tensor.dtype), tensor.shape[1:], fixed=False) for tensor in model.bundle.outputs
+        tensor.name: nested(answered(tensor.dtype), tensor.shape[1:], fixed=False) for tensor in model.bundle.outputs
     }
     return next(iter(outputs.values())) if len(outputs) == 1 else fields(**outputs)
-
-
-def _answered(dtype: str) -> Schema:
-    """A value of an output; NaN and Infinity are numbers here."""
-    kinds = {"string": "string", "bool": "boolean"}
-    return {"type": kinds.get(dtype, "number" if dtype.startswith("float") else "integer")}

@@ -29,6 +29,8 @@ _MODELS = "/v1/models"
 class KServeModels(Resource):
     """GET /v1/models. {"models": [name, ...]}, ready or not."""
 
+    provide_automatic_options = False  # OPTIONS is TensorFlow Serving's matter where that is on
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
