@@ -17,6 +17,7 @@ from ..compressed import decompress
 from .faults import bad, shown
 
 _BLANK = " \t\r\n"
+_LOWEST, _LARGEST, _DIGITS = -(2**63), 2**64 - 1, 20
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # What Python's parser says -> what clients of the original know.
 _WORDS = {
@@ -83,7 +84,8 @@ def _float(text: str) -> float:
 
 def _integer(text: str) -> float:
     """An integer of 64 bits, and a double beyond, as the fast parser has it."""
-    return int(text) if len(text) < 19 or abs(_float(text)) < 2**64 else _float(text)
+    value = int(text) if len(text) <= _DIGITS else _LARGEST + 1
+    return value if _LOWEST <= value <= _LARGEST else _float(text)
 
 
 _DECODER = json.JSONDecoder(parse_float=_float, parse_int=_integer)

@@ -24,7 +24,7 @@ def predictions(model: Model, outputs: Sequence[np.ndarray], *, rows: bool) -> b
     if rows:
         _check_batch(named)
     finite = all(output.dtype.kind != "f" or np.isfinite(output).all() for output in outputs)
-    values = {name: _values(name, output, finite=finite) for name, output in named.items()}
+    values = {name: as_json(name, output, finite=finite) for name, output in named.items()}
     if len(values) == 1:
         [content] = values.values()
     elif rows:
@@ -37,14 +37,14 @@ def predictions(model: Model, outputs: Sequence[np.ndarray], *, rows: bool) -> b
 def classes(labels: Sequence[str], scores: np.ndarray) -> bytes:
     """The score of each label, in the model's order. scores: (n, labels)."""
     finite = bool(np.isfinite(scores).all())
-    rows = _values("", scores, finite=finite)
+    rows = as_json("", scores, finite=finite)
     return dumps({"results": [[list(pair) for pair in zip(labels, row, strict=True)] for row in rows]}, finite=finite)
 
 
 def numbers(values: np.ndarray) -> bytes:
     """A number for each example. values: (n)."""
     finite = bool(np.isfinite(values).all())
-    return dumps({"results": _values("", values, finite=finite)}, finite=finite)
+    return dumps({"results": as_json("", values, finite=finite)}, finite=finite)
 
 
 def dumps(content: Any, *, finite: bool = True) -> bytes:
@@ -54,7 +54,7 @@ def dumps(content: Any, *, finite: bool = True) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _values(name: str, output: np.ndarray, *, finite: bool) -> Any:
+def as_json(name: str, output: np.ndarray, *, finite: bool) -> Any:
     """What the writer takes: an array, of which it writes each number with the fewest digits that say it; or lists."""
     if output.dtype.kind in "OSU":
         return np.frompyfunc(_base64 if name.endswith(_BYTES) else _text, 1, 1)(output).tolist()
