@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
-DIALECTS: tuple[str, ...] = ()  # one file each in resources/, beside our own
+DIALECTS: tuple[str, ...] = ("tf_serving", "kserve_v1")  # one file each in resources/, beside our own
 
 
 class SettingsError(ValueError):
@@ -132,6 +132,12 @@ class Settings:
     drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     dialects: tuple[str, ...] = _setting(DIALECTS, _dialects, "protocols to speak beside our own: all, none, or names")
+    v1_status: str = _setting(
+        "tf_serving", _choice("tf_serving", "kserve", "both"), "whose form has /v1/models/NAME where both are spoken"
+    )
+    status_codes: str = _setting(
+        "compatible", _choice("compatible", "truthful"), "truthful gives 503 also where a protocol's original misleads"
+    )
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
@@ -144,6 +150,12 @@ class Settings:
     def engine_thread_count(self) -> int:
         """Threads for each engine. With those of all workers together, no more than there are cores, if that can be."""
         return self.engine_threads or max(1, cores.usable() // self.worker_count())
+
+    def v1_form(self) -> str:
+        """Whose form the paths have that TensorFlow Serving and KServe V1 share: as v1_status, or that of the one which
+        is on."""
+        alone = {"tf_serving", "kserve_v1"} - set(self.dialects)
+        return {"tf_serving": "kserve", "kserve_v1": "tf_serving"}[alone.pop()] if len(alone) == 1 else self.v1_status
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for the log, secrets masked."""

@@ -131,5 +131,5 @@ class Slot:
         if self.loading:
             return Version(name, self.number, State.LOADING, "Checking and loading.")
         if trouble or unwanted:
-            return Version(name, self.number, State.END, trouble or unwanted)
+            return Version(name, self.number, State.END, trouble or unwanted, failed=bool(trouble))
         return Version(name, self.number)

@@ -67,10 +67,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Version:
-    """One version as it stands. It has a model when it is AVAILABLE, and a reason when something is to be said."""
+    """One version as it stands. It has a model when it is AVAILABLE, and a reason when something is to be said.
+
+    failed: it is at its END because something is wrong with it, not because nobody wants it.
+    """
 
     name: str
     version: str
     state: State = State.START
     reason: str = "Not loaded yet."
     model: Model | None = None
+    failed: bool = False

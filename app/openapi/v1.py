@@ -1,0 +1,108 @@
+"""What the document's parts of TensorFlow Serving and KServe V1 have in common: predict, and the form of an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.store import Model
+
+from ..settings import Settings
+from .parts import JSON, Schema, any_of, array, fields, ok
+from .tensors import answered, nested, value
+
+_ERROR = fields(error={"type": "string"})
+_MEANING = {
+    "400": "The path, the body or a value is wrong, or no version has this label",
+    "404": "There is no such model or version, or none that can answer",
+    "408": "The body came too slowly",
+    "413": "The body is too large",
+    "503": "The model is not ready, or too many requests wait for it",
+}
+PICTURE: Schema = fields(b64={"type": "string", "contentEncoding": "base64", "description": "a picture file"}) | {
+    "additionalProperties": False
+}
+
+
+def name_parameter(models: Sequence[Model]) -> Schema:
+    """Of a path. models: those that can answer."""
+    schema: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"}
+    if models:
+        schema = {"type": "string", "enum": [model.bundle.name for model in models]}
+    return {"name": "name", "in": "path", "required": True, "schema": schema}
+
+
+def written(schema: Schema, meaning: str) -> Schema:
+    """An answer in JSON."""
+    return ok(JSON, schema, meaning)
+
+
+def refused(*statuses: str) -> Schema:
+    """Errors by status, in the form that both have."""
+    return {status: ok(JSON, _ERROR, _MEANING[status]) for status in statuses}
+
+
+def answer(**properties: Schema) -> Schema:
+    """The responses of a request that asks a model."""
+    return {"200": ok(JSON, fields(**properties), "OK"), **refused(*_MEANING)}
+
+
+def ask(operation: str, summary: str, parameters: list[Schema], schema: Schema, responses: Schema) -> Schema:
+    """A request that asks a model."""
+    body = {"required": True, "content": {JSON: {"schema": schema}}}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "parameters": parameters,
+        "requestBody": body,
+        "responses": responses,
+    }
+
+
+def most_of(models: Sequence[Model], settings: Settings) -> int:
+    """How many instances one request may have."""
+    pictures = [model for model in models if model.bundle.preprocessing is not None]
+    return settings.max_images if pictures and len(pictures) == len(models) else settings.max_instances
+
+
+def predict(operation: str, parameters: list[Schema], models: Sequence[Model], settings: Settings) -> Schema:
+    """POST ...:predict, with rows or columns."""
+    most = most_of(models, settings)
+    rows = fields(instances=array(any_of([_row(model) for model in models]), 1) | {"maxItems": most})
+    columns = fields(inputs=any_of([_column(model, most) for model in models]))
+    rows["properties"]["inputs"] = columns["properties"]["instances"] = False
+    for form in (rows, columns):
+        form["properties"]["signature_name"] = {"enum": ["serving_default"]}
+    schema: Schema = {"anyOf": [rows, columns]}
+    given = any_of([_output(model) for model in models])
+    body: Schema = {"anyOf": [fields(predictions=array(given, 1)), fields(outputs={})]}
+    return ask(
+        operation,
+        "Ask a model about rows or columns of its inputs (TensorFlow Serving, KServe V1)",
+        parameters,
+        schema,
+        {"200": written(body, "predictions for instances, outputs for inputs"), **refused(*_MEANING)},
+    )
+
+
+def _row(model: Model) -> Schema:
+    if model.bundle.preprocessing is not None:
+        return PICTURE
+    inputs = {tensor.name: nested(value(tensor.dtype), tensor.shape[1:]) for tensor in model.bundle.inputs}
+    named = fields(**inputs) | {"additionalProperties": False}
+    # Values and objects do not mix in a request, which is simpler said by leaving one of them out.
+    return next(iter(inputs.values())) if len(inputs) == 1 else named
+
+
+def _column(model: Model, most: int) -> Schema:
+    if model.bundle.preprocessing is not None:
+        return array(PICTURE, 1) | {"maxItems": most}
+    inputs = {tensor.name: nested(value(tensor.dtype), (1, *tensor.shape[1:])) for tensor in model.bundle.inputs}
+    return fields(**inputs)
+
+
+def _output(model: Model) -> Schema:
+    """NaN and Infinity are tokens that no schema knows: null is what most readers make of them."""
+    outputs = {
+        tensor.name: nested(answered(tensor.dtype), tensor.shape[1:], fixed=False) for tensor in model.bundle.outputs
+    }
+    return next(iter(outputs.values())) if len(outputs) == 1 else fields(**outputs)
