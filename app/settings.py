@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
-DIALECTS: tuple[str, ...] = ()  # one file each in resources/, beside our own
+DIALECTS: tuple[str, ...] = ("open_inference",)  # one file each in resources/, beside our own
 
 
 class SettingsError(ValueError):
@@ -132,6 +132,7 @@ class Settings:
     drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     dialects: tuple[str, ...] = _setting(DIALECTS, _dialects, "protocols to speak beside our own: all, none, or names")
+    repository_control: bool = _setting(False, _boolean, "let clients unload and load models: V2's repository calls")
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")

@@ -11,7 +11,7 @@ from flask_restful import Resource
 from model.store import State, Store
 
 from .. import release
-from ..errors import response
+from ..readiness import check
 
 
 class Live(Resource):
@@ -35,10 +35,7 @@ class Ready(Resource):
 
     def get(self) -> Response:
         """Answer."""
-        if self._leaving is not None and self._leaving.exists():
-            return response(503, "leaving", "This node is about to stop. Send requests to another.")
-        if unready := self._store.unready():
-            return response(503, "not_ready", "; ".join(f"{name}: {reason}" for name, reason in unready.items()))
+        check(self._store, self._leaving)
         ready = [version for version in self._store.versions() if version.state is State.AVAILABLE]
         return jsonify(status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in ready])
 

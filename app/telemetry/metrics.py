@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Metric, generate_latest, multiprocess
 
 from model.store import State, Version
 
@@ -140,8 +141,17 @@ class _WorkersFiles(multiprocess.MultiProcessCollector):
 
 def exposition() -> tuple[bytes, str]:
     """(body, content type) of /metrics: all workers together."""
-    registry = REGISTRY
-    if SHARED:
-        registry = CollectorRegistry()
-        _WorkersFiles(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(_of_all_workers()), CONTENT_TYPE_LATEST
+
+
+def collected() -> Iterable[Metric]:
+    """Every metric with its samples, all workers together."""
+    return _of_all_workers().collect()
+
+
+def _of_all_workers() -> CollectorRegistry:
+    if not SHARED:
+        return REGISTRY
+    registry = CollectorRegistry()
+    _WorkersFiles(registry)  # type: ignore[no-untyped-call]
+    return registry
