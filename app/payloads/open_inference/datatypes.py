@@ -18,6 +18,7 @@ _NAMES = {
     "float64": "FP64",
     "string": BYTES,
 }
+DATATYPES = frozenset(_NAMES.values())
 # On the wire numbers are little-endian.
 _WIRE = {name: np.dtype(name).newbyteorder("<") for name in _NAMES if name != "string"}
 
