@@ -1,27 +1,24 @@
-"""Whether this process should get requests: every dialect's answer to that question is made of this one."""
+"""Whether this worker should get requests: asked by us and by every platform in a form of its own."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from model.store import Store
 
 from .errors import RequestError
+from .settings import leaving_mark
 
 
-def why_not(store: Store, leaving: Path | None) -> tuple[str, str] | None:
-    """(stable code, reason) where it should not: a model that must answer cannot, or the node is about to stop.
+class Readiness:
+    """A proven version of every model answers here, and the node is not about to stop."""
 
-    leaving: the file that says so.
-    """
-    if leaving is not None and leaving.exists():
-        return "leaving", "This node is about to stop. Send requests to another."
-    if unready := store.unready():
-        return "not_ready", "; ".join(f"{name}: {reason}" for name, reason in unready.items())
-    return None
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._leaving = leaving_mark()
 
-
-def check(store: Store, leaving: Path | None) -> None:
-    """Raises RequestError 503 with the reason where it should not."""
-    if trouble := why_not(store, leaving):
-        raise RequestError(503, *trouble)
+    def check(self) -> None:
+        """Raises RequestError 503 with the reason, which is also that the node leaves, while it still answers."""
+        if self._leaving is not None and self._leaving.exists():
+            raise RequestError(503, "leaving", "This node is about to stop. Send requests to another.")
+        if unready := self._store.unready():
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in unready.items())
+            raise RequestError(503, "not_ready", reasons)

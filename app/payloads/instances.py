@@ -12,7 +12,7 @@ from ..errors import RequestError
 
 JSON = "application/json"
 MOST_PROBLEMS = 20  # named in one answer
-NOT_JSON = re.compile(rb"[\[:,]\s*[+-]?(?:NaN|Infinity)\b")
+_NOT_JSON = re.compile(rb"[\[:,]\s*[+-]?(?:NaN|Infinity)\b")
 
 
 def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
@@ -24,7 +24,7 @@ def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
-        hint = " JSON has no NaN and no Infinity; send finite numbers." if NOT_JSON.search(body) else ""
+        hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
         raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault
     instances = data.get("instances") if isinstance(data, dict) else None
     if not isinstance(instances, list):

@@ -78,7 +78,7 @@ def _from_json(instances: list[Any]) -> list[bytes]:
     pictures, problems = [], []
     for number, instance in enumerate(instances):
         try:
-            pictures.append(_from_base64(instance))
+            pictures.append(from_base64(instance))
         except ValueError as fault:
             problems.append((number, fault))
     if problems:
@@ -89,16 +89,11 @@ def _from_json(instances: list[Any]) -> list[bytes]:
     return pictures
 
 
-def _from_base64(instance: Any) -> bytes:
-    """Of an instance. Raises ValueError, or binascii.Error (its child)."""
+def from_base64(instance: Any) -> bytes:
+    """Standard and URL-safe alphabets, padded or not, data URLs. Raises ValueError, or binascii.Error (its child)."""
     text = instance.get("b64") if isinstance(instance, dict) else None
     if not isinstance(text, str):
         raise ValueError('is not an object like {"b64": "..."}')
-    return from_base64(text)
-
-
-def from_base64(text: str) -> bytes:
-    """Standard and URL-safe alphabets, padded or not, data URLs. Raises ValueError, or binascii.Error (its child)."""
     if (prefix := _DATA_URL.match(text[:200])) is not None:
         if not prefix[0].endswith(";base64,"):
             raise ValueError("is a data URL that is not base64")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,9 +24,9 @@ from ..payloads.compressed import decompress
 from ..payloads.open_inference import answer, datatypes, inputs
 from ..payloads.open_inference.request import HEADER, json_size, read
 from ..predictions import decode, infer
-from ..readiness import check, why_not
+from ..readiness import Readiness
 from ..selection import client
-from ..settings import Settings, leaving_mark
+from ..settings import Settings
 from ..telemetry.statistics import statistics
 from ..telemetry.timing import Timing
 
@@ -87,10 +86,9 @@ class Server(_OfStore):
         return jsonify(name="kiln", version=release.VERSION, extensions=EXTENSIONS)
 
 
-class _Health(_OfStore):
+class _Health(Resource):
     def __init__(self, store: Store, settings: Settings) -> None:
-        super().__init__(store, settings)
-        self._leaving: Path | None = leaving_mark()
+        self._readiness = Readiness(store)
 
 
 class Live(_Health):
@@ -98,7 +96,11 @@ class Live(_Health):
 
     def get(self) -> Response:
         """Answer."""
-        return jsonify(live=True, ready=why_not(self._store, self._leaving) is None)
+        try:
+            self._readiness.check()
+        except RequestError:
+            return jsonify(live=True, ready=False)
+        return jsonify(live=True, ready=True)
 
 
 class Ready(_Health):
@@ -106,7 +108,7 @@ class Ready(_Health):
 
     def get(self) -> Response:
         """Answer."""
-        check(self._store, self._leaving)
+        self._readiness.check()
         return jsonify(live=True, ready=True)
 
 

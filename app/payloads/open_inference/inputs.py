@@ -70,7 +70,7 @@ def pictures(asked: Asked, model: Model, settings: Settings) -> list[bytes] | No
     found = []
     for number, text in enumerate(texts):
         try:
-            found.append(from_base64(text))
+            found.append(from_base64({"b64": text}))
         except ValueError as bad:
             problems.append(f"input '{given.name}': data[{number}] {bad}; a picture in JSON is text in base64")
     if problems:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import orjson
 
 from ...errors import RequestError
-from ..instances import MOST_PROBLEMS, NOT_JSON
+from ..instances import MOST_PROBLEMS
 
 HEADER = "Inference-Header-Content-Length"
 MOST_INPUTS = 1024  # in one request; far more than any model has
@@ -107,10 +107,10 @@ def _json(body: bytes, size: int) -> dict[str, Any]:
     try:
         data = orjson.loads(memoryview(body)[:size])
     except orjson.JSONDecodeError as fault:
-        hint = (
-            ". JSON has no NaN and no Infinity; send such values as binary data" if NOT_JSON.search(body[:size]) else ""
+        refuse(
+            "broken_json",
+            f"failed to parse the request JSON buffer: {fault}. JSON has no NaN and no Infinity: send binary data",
         )
-        refuse("broken_json", f"failed to parse the request JSON buffer: {fault}{hint}")
     if not isinstance(data, dict):
         refuse("bad_request", "the request must be a JSON object")
     return data
