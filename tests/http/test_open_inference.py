@@ -23,6 +23,8 @@ from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor
 
 from app import create_app
 from app.openapi.document import document
+from app.payloads.open_inference import inputs
+from app.payloads.open_inference.request import read
 from app.settings import Settings
 from model import bundle as bundles
 from model import engines
@@ -752,6 +754,17 @@ def test_the_express_way_answers_as_flask_does(many_app: Flask, many: FlaskClien
 )
 def test_all_else_is_flasks(many_app: Flask, path: str, headers: dict[str, str], body: bytes) -> None:
     assert many_app.extensions["kiln"]["express"](path, headers, body) is None
+
+
+def test_binary_numbers_are_not_copied(many_app: Flask) -> None:
+    kiln = many_app.extensions["kiln"]
+    head = json.dumps({"inputs": [SIZED]}).encode()
+    for padding in range(4):  # wherever they begin
+        body = head + b" " * padding + DATA
+        asked = read(body, len(head) + padding, "dense")
+        [found] = inputs.tensors(asked, kiln["store"].get("dense"), kiln["settings"])
+        assert np.shares_memory(found, np.frombuffer(body, np.uint8))
+        assert found.tolist() == [[1, 2, 3, 4]]
 
 
 # --- Fuzz -----------------------------------------------------------------------------------------------------------
