@@ -129,7 +129,8 @@ class Store:
 
         Raises UnknownModel, BadServing where its serving.json is not right, OSError where it cannot be written.
         """
-        self._table(name)
+        if not any(version.version for version in self._table(name).versions):
+            raise UnknownModel(f"There is no model {name!r} in the store.")
         serving.change(self._folder / name, lambda before: dataclasses.replace(before, served=served))
 
     def load(self) -> None:

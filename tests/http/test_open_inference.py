@@ -28,6 +28,7 @@ from app.payloads.open_inference.request import read
 from app.settings import Settings
 from model import bundle as bundles
 from model import engines
+from tests import stores
 
 # One group: making the models takes Keras, which one process of the test run should load.
 pytestmark = [pytest.mark.http]
@@ -684,6 +685,20 @@ def test_control_is_off_unless_it_is_switched_on(many: FlaskClient, call: str) -
     message = said(many.post(f"/v2/repository/models/dense/{call}", json={}), 403)
     assert "explicit model load / unload is not allowed" in message
     assert "KILN_REPOSITORY_CONTROL" in message
+
+
+def test_a_model_without_versions_cannot_be_loaded(tmp_path: Path) -> None:
+    client = create_app(Settings(store=tmp_path, load_wait=10, repository_control=True)).test_client()
+    for call in ("load", "unload"):
+        assert "'catdog' is not found" in said(client.post(f"/v2/repository/models/catdog/{call}"), 404)
+        said(client.post(f"/v2/repository/models/catdog/{call}", data=b"[]"), 400)
+
+
+def test_a_broken_declaration_is_told(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    client = create_app(Settings(store=tmp_path, load_wait=60, repository_control=True)).test_client()
+    (tmp_path / "catdog" / "serving.json").write_text("{")
+    assert "serving.json cannot be read" in said(client.post("/v2/repository/models/catdog/unload"))
 
 
 def test_statistics(many: FlaskClient) -> None:

@@ -10,6 +10,7 @@ from .datatypes import named
 from .request import refuse
 
 MOST_ELEMENTS = 1_000_000  # of one instance
+MOST_CLASSES = 100_000  # in one answer; each is a text of its own
 _NUMBERS = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP32", "FP64"})
 
 
@@ -33,6 +34,8 @@ def classified(values: np.ndarray, count: int, model: Model, place: int) -> np.n
     if rows.shape[1] == 1 and len(labels) == 2:
         with np.errstate(over="ignore", invalid="ignore"):
             rows = model.bundle.to_scores(rows)
+    if len(rows) * min(count, rows.shape[1]) > MOST_CLASSES:
+        refuse("bad_outputs", f"more than {MOST_CLASSES:,} classes are asked for; ask for fewer, or for plain values")
     best = rows.argsort(-1, kind="stable")[:, ::-1][:, :count]
     found = np.empty(best.shape, object)
     for row, order in enumerate(best.tolist()):

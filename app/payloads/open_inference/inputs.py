@@ -172,8 +172,9 @@ def _array(given: Given, dtype: str, model: str) -> np.ndarray:
     if given.content is None:
         return _from_json(given, count, dtype)
     if dtype == "string":
-        values = np.empty(count, object)
-        values[:] = strings.unpack(given.content, count, given.name)
+        elements = strings.unpack(given.content, count, given.name)
+        values = np.empty(len(elements), object)  # after they are known to be there
+        values[:] = elements
         return values.reshape(given.shape)
     kind = wire(dtype)
     if len(given.content) != count * kind.itemsize:
