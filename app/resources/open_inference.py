@@ -170,7 +170,7 @@ class Infer(_OfStore):
     Body: {"id"?, "parameters"?, "inputs": [{"name", "shape", "datatype", "parameters"?, "data"}], "outputs"?:
     [{"name", "parameters"?}]}. With Inference-Header-Content-Length that many bytes of JSON and then, in the order of
     the inputs that have "binary_data_size" and no "data", their bytes. With a length of 0 the bytes of the one input
-    alone; of a model of pictures, an encoded picture.
+    alone; of a model of pictures, an encoded picture or its tensor.
 
     200: {"model_name", "model_version", "id"?, "outputs": [{"name", "datatype", "shape", "parameters"?, "data"?}]},
     with binary data behind it where it was asked for.

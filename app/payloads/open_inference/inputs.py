@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from model.errors import PictureError
 from model.store import Model
 
 from ...settings import Settings
@@ -80,7 +81,7 @@ def pictures(asked: Asked, model: Model, settings: Settings) -> list[bytes] | No
 
 def raw(body: bytes, model: Model) -> Asked:
     """A body that is nothing but the one input of a model, a batch of one -> the request that it stands for. Of a
-    model that takes pictures it is an encoded picture.
+    model that takes pictures it is an encoded picture, or else the tensor that is made of one.
 
     Raises RequestError 400 where the model has another number of inputs, or a size that its bytes do not tell.
     """
@@ -91,7 +92,7 @@ def raw(body: bytes, model: Model) -> Asked:
             "bad_inputs", f"Raw request must only have 1 input (found {count}) to be deduced for model '{bundle.name}'"
         )
     [tensor] = bundle.inputs
-    if takes_pictures(model):
+    if takes_pictures(model) and not _is_tensor(body, model):
         return _raw_element(tensor.name, 1, body)
     inner, shown = tensor.shape[1:], listed(sizes(tensor.shape))
     if tensor.dtype == "string":
@@ -106,6 +107,18 @@ def raw(body: bytes, model: Model) -> Asked:
     varies = max(1, len(body) // max(1, known))
     shape = (1, *(varies if size is None else size for size in inner))
     return Asked([Given(tensor.name, named(tensor.dtype), shape, content=memoryview(body))], binary=True)
+
+
+def _is_tensor(body: bytes, model: Model) -> bool:
+    """Whether a raw body to a model of pictures has exactly the bytes of one instance's tensor, and is no picture."""
+    [tensor] = model.bundle.inputs
+    if len(body) != wire(tensor.dtype).itemsize * math.prod(size or 0 for size in tensor.shape[1:]):
+        return False
+    try:
+        model.prepare([body])
+    except PictureError:
+        return True
+    return False
 
 
 def _raw_element(name: str, rank: int, body: bytes) -> Asked:
