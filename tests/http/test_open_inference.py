@@ -314,9 +314,10 @@ def test_every_form_of_a_picture_gets_the_same_scores(app: Flask, client: FlaskC
         answered(stock(client, "catdog", {"image": pictures})),
         answered(stock(client, "catdog", {"image": pictures.reshape(2, 1)})),
         answered(ask(client, "catdog", tensor("image", [base64.b64encode(PHOTO).decode()], "BYTES"))),
+        answered(ask(client, "catdog", tensor("image", [[base64.b64encode(PHOTO).decode()]], "BYTES"))),
     ]
     scores = [row for each in found for row in each["probabilities"]]
-    assert len(scores) == 8
+    assert len(scores) == 9
     assert all(np.allclose(row, scores[0], atol=1e-6) for row in scores)
 
 

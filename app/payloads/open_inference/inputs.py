@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,15 +56,14 @@ def pictures(asked: Asked, model: Model, settings: Settings) -> list[bytes] | No
         return None
     name = model.bundle.name
     given = _by_name(asked, model)[model.bundle.inputs[0].name]
-    if len(given.shape) == 2 and given.shape[1] == 1:  # as clients of fixed ranks have it
-        given = replace(given, shape=given.shape[:1])
-    problems = _misshapen(given, "string", [-1], name) or _batch([given], name, settings.max_images)
+    expected = [-1, 1] if len(given.shape) == 2 else [-1]  # clients of fixed ranks have the former
+    problems = _misshapen(given, "string", expected, name) or _batch([given], name, settings.max_images)
     if problems:
         refuse_all("bad_inputs", problems)
     try:
         if given.content is not None:
             return strings.unpack(given.content, given.shape[0], given.name)
-        texts = _array(given, "string", name)
+        texts = _array(given, "string", name).ravel()
     except ValueError as bad:
         refuse("bad_inputs", str(bad))
     found = []

@@ -107,10 +107,9 @@ def _json(body: bytes, size: int) -> dict[str, Any]:
     try:
         data = orjson.loads(memoryview(body)[:size])
     except orjson.JSONDecodeError as fault:
-        refuse(
-            "broken_json",
-            f"failed to parse the request JSON buffer: {fault}. JSON has no NaN and no Infinity: send binary data",
-        )
+        odd = b"NaN" in body[:size] or b"Infinity" in body[:size]
+        hint = ". JSON has no NaN and no Infinity: send such values as binary data" if odd else ""
+        refuse("broken_json", f"failed to parse the request JSON buffer: {fault}{hint}")
     if not isinstance(data, dict):
         refuse("bad_request", "the request must be a JSON object")
     return data
