@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from model.errors import ModelError
 from model.store import Model
 
+from .errors import RequestError
 from .telemetry import metrics
+from .telemetry.logs import logger
 from .telemetry.timing import Timing
 
 DEFAULT_TOP = 5
@@ -28,11 +31,26 @@ def decode(model: Model, pictures: Sequence[bytes], timing: Timing) -> np.ndarra
 
 
 def infer(model: Model, inputs: Sequence[np.ndarray], timing: Timing) -> tuple[np.ndarray, ...]:
-    """Inputs, in the bundle's order and with the instances along their first axis -> outputs, in theirs; timed."""
+    """Inputs, in the bundle's order and with the instances along their first axis -> outputs, in theirs; timed.
+
+    Raises RequestError 500 where the engine fails. A tensor of the right form may still hold what it cannot take, such
+    as an index that an embedding does not have: that is the likeliest reason, and the client is told.
+    """
     bundle = model.bundle
     timing.instances = len(inputs[0])
     started = time.perf_counter()
-    outputs = model.infer(*inputs)
+    try:
+        outputs = model.infer(*inputs)
+    except ModelError:
+        raise
+    except Exception as fault:
+        logger.exception("model %s version %s: the engine failed", bundle.name, bundle.version)
+        raise RequestError(
+            500,
+            "inference_failed",
+            "The engine failed on these instances. Check that every value is one that the model knows, as the indices "
+            "of an embedding must be; if so, tell the operator: the log has it under the request id.",
+        ) from fault
     timing.did("infer", started)
     if not model.gathers:  # else the batch is not this request alone, and the store tells of it
         metrics.batch(bundle.name, bundle.version, model.engine_name, timing.instances)

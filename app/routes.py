@@ -17,7 +17,7 @@ from .resources.metrics import Metrics
 from .resources.models import Models, OneModel
 from .resources.openapi import OpenApi
 from .resources.predict import ROUTE, Predict, quick
-from .settings import Settings, leaving_mark
+from .settings import Settings
 from .telemetry.timing import KILN
 
 
@@ -44,7 +44,7 @@ def _install_own(api: errors.Api, store: Store, settings: Settings) -> None:
     api.add_resource(Models, "/models", resource_class_args=(store,))
     api.add_resource(OneModel, "/models/<name>", resource_class_args=(store,))
     api.add_resource(Live, "/live")
-    api.add_resource(Ready, "/ready", resource_class_args=(store, leaving_mark()))
+    api.add_resource(Ready, "/ready", resource_class_args=(store,))
     api.add_resource(Version, "/version", resource_class_args=(store,))
     api.add_resource(Metrics, "/metrics")
     api.add_resource(Demo, "/", resource_class_args=(store, settings))

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
-DIALECTS: tuple[str, ...] = ("tf_serving", "kserve_v1")  # one file each in resources/, beside our own
+DIALECTS: tuple[str, ...] = ("tf_serving", "kserve_v1", "open_inference")  # one file each in resources/, beside our own
 
 
 class SettingsError(ValueError):
@@ -138,6 +138,7 @@ class Settings:
     status_codes: str = _setting(
         "compatible", _choice("compatible", "truthful"), "truthful gives 503 also where a protocol's original misleads"
     )
+    repository_control: bool = _setting(False, _boolean, "let clients unload and load models: V2's repository calls")
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")

@@ -1,9 +1,9 @@
 """serving.json: which versions of a model are served, under which labels, and how clients are split among them.
 
-{"labels": {"stable": "2", "canary": "3"}, "versions": "newest 1", "split": {"stable": 95, "canary": 5}}
+{"labels": {"stable": "2", "canary": "3"}, "versions": "newest 1", "split": {"stable": 95, "canary": 5}, "served": true}
 
 It lies beside the versions, in <store>/<name>/, and every key may be left out. People and `./kiln models` write it; a
-server only reads it.
+server reads it, and writes `served` alone, where its clients may load and unload models.
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ class Serving:
     """How one model is served.
 
     labels: label -> version. split: label or version -> percent of the clients, in the order in which they get their
-    share; empty without a canary.
+    share; empty without a canary. served: False where the model was unloaded; then no version of it answers, whatever
+    the rest says.
     """
 
     labels: dict[str, str] = field(default_factory=dict)
     policy: Policy = Policy()  # noqa: RUF009  frozen
     split: dict[str, int] = field(default_factory=dict)
+    served: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in serving.json."""
         whole = {"labels": self.labels, "versions": self.policy.to_json(), "split": self.split}
-        return {key: value for key, value in whole.items() if value}
+        return {key: value for key, value in whole.items() if value} | ({} if self.served else {"served": False})
 
     def named(self) -> set[str]:
         """Every version that a label or the split names."""
@@ -73,6 +75,7 @@ def read(folder: Path) -> Serving:
         labels=dict(data.get("labels", {})),
         policy=Policy.from_json(data["versions"]) if "versions" in data else Policy(),
         split=dict(data.get("split", {})),
+        served=data.get("served", True),
     )
 
 
@@ -103,7 +106,7 @@ def change(folder: Path, edit: Callable[[Serving], Serving]) -> Serving:
 def _problems(data: Any) -> list[str]:
     if not isinstance(data, dict):
         return ["not a JSON object"]
-    found = [f"unknown key {key!r}" for key in data if key not in ("labels", "versions", "split")]
+    found = [f"unknown key {key!r}" for key in data if key not in ("labels", "versions", "split", "served")]
     labels, split = data.get("labels", {}), data.get("split", {})
     if isinstance(labels, dict):
         found += [
@@ -124,6 +127,8 @@ def _problems(data: Any) -> list[str]:
             Policy.from_json(data["versions"])
         except ValueError as wrong:
             found.append(str(wrong))
+    if not isinstance(data.get("served", True), bool):
+        found.append("served must be true or false")
     return found + _split_problems(split, labels)
 
 

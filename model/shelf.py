@@ -81,6 +81,8 @@ class Shelf:
 
     def _wanted(self) -> set[str]:
         """What should be loaded: by the policy and by labels, among those that can be."""
+        if not self._serving.served:
+            return set()
         there = {number for number, slot in self.slots.items() if slot.there and slot.usable}
         named = self._serving.named() | set(self._in_force.values())
         return self._serving.policy.wanted(there) | (named & there)
@@ -96,7 +98,9 @@ class Shelf:
         return found
 
     def _last_one(self) -> str:
-        """The one version to keep, wanted or not, when no other is loaded that could answer."""
+        """The one version to keep, wanted or not, when no other is loaded that could answer; none once unloaded."""
+        if not self._serving.served:
+            return ""
         loaded = [number for number, slot in self.slots.items() if slot.model is not None]
         return newest_first(loaded)[0] if not (set(loaded) & self._wanted()) and loaded else ""
 
@@ -110,6 +114,8 @@ class Shelf:
             reason = self.problem or none
             return [Version(self.name, "", State.END, reason)]
         unwanted = f"Not loaded: the policy is {self._serving.policy}, and no label names it."
+        if not self._serving.served:
+            unwanted = "Unloaded: serving.json says that the model is not served."
         return [
             self.slots[number].version(self.name, "" if number in wanted else unwanted)
             for number in newest_first(self.slots)

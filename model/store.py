@@ -6,6 +6,7 @@ wanted; nobody has to tell it. See serving.py for what can be declared beside th
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from . import disk, loading, memory, preprocess
+from . import disk, loading, memory, preprocess, serving
 from .errors import ModelError, UnknownModel
 from .loading import OnBatch, Tuning
 from .shelf import Shelf
@@ -108,19 +109,29 @@ class Store:
     def unready(self) -> dict[str, str]:
         """Model -> why this process should get no requests yet; {} when it should.
 
-        The default model, and each one that was named, must have a version that answers. Others keep a process from
-        being ready only while it starts: what is dropped into the store later takes no worker out of service.
+        The default model, and each one that was named, must have a version that answers, unless it was unloaded. Others
+        keep a process from being ready only while it starts: what is dropped into the store later takes no worker out
+        of service.
         """
         needed = {self.default, *self._models}
         found = {}
         for name, table in self._tables.items():
-            if table.default is None:
+            if table.default is None and table.serving.served:
                 starting = any(version.state in (State.START, State.LOADING) for version in table.versions)
                 if name in needed or (starting and not self._settled.is_set()):
                     found[name] = table.reason
         return found if self._tables else {self.default: "The store has not been read yet."}
 
     # --- Changing ---------------------------------------------------------------------------------------------------
+
+    def declare(self, name: str, *, served: bool) -> None:
+        """Say in the store whether a model is served at all; this process follows as every other does.
+
+        Raises UnknownModel, BadServing where its serving.json is not right, OSError where it cannot be written.
+        """
+        if not any(version.version for version in self._table(name).versions):
+            raise UnknownModel(f"There is no model {name!r} in the store.")
+        serving.change(self._folder / name, lambda before: dataclasses.replace(before, served=served))
 
     def load(self) -> None:
         """Bring this process to what the store says, in this thread. Failures do not raise: versions tell them."""

@@ -25,4 +25,4 @@ def _operation(path: str, operation: Schema) -> Schema:
     if path in OPEN:
         return {**operation, "security": []}
     refusals = {"401": error("No API key, or one that is not known"), "429": error("The key was used too often")}
-    return {**operation, "responses": {**operation["responses"], **refusals}}
+    return {**operation, "responses": {**refusals, **operation["responses"]}}  # a dialect has its own form of them

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 from flask import Response, g, request
 from flask_restful import Resource
 
-from model.errors import ModelError
 from model.store import Model, Store
 
 from ..dialects import Answer, Quick
@@ -19,7 +15,6 @@ from ..payloads.tensors import read_tensors
 from ..predictions import DEFAULT_TOP, answer, decode
 from ..selection import select
 from ..settings import Settings
-from ..telemetry.logs import logger
 from ..telemetry.timing import Timing
 
 ROUTE = "/predict"
@@ -51,7 +46,7 @@ class Predict(Resource):
         g.timing.is_for(model)
         if model.bundle.preprocessing is None:
             tensors = read_tensors(request, body, model, self._settings)
-            content = _answer(model, tensors, _top(model))
+            content = answer(model, tensors, _top(model), g.timing)
         else:
             pictures = read_pictures(request, body, self._settings)
             top = _top(model)
@@ -72,23 +67,6 @@ def quick(store: Store, settings: Settings) -> Quick:
         return Answer(answer(model, (decode(model, [body], timing),), top, timing))
 
     return answer_picture
-
-
-def _answer(model: Model, tensors: Sequence[np.ndarray], top: int) -> bytes:
-    """As `answer`. A tensor of the right form may still hold what the engine cannot take, such as an index that an
-    embedding does not have: that is the likeliest reason, and the client is told."""
-    try:
-        return answer(model, tensors, top, g.timing)
-    except ModelError:
-        raise
-    except Exception as fault:
-        logger.exception("model %s version %s: the engine failed", model.bundle.name, model.bundle.version)
-        raise RequestError(
-            500,
-            "inference_failed",
-            "The engine failed on these instances. Check that every value is one that the model knows, as the indices "
-            "of an embedding must be; if so, tell the operator: the log has it under the request id.",
-        ) from fault
 
 
 def _top(model: Model) -> int:

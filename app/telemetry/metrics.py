@@ -6,10 +6,11 @@ import contextlib
 import functools
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, Metric, generate_latest, multiprocess
 
 from model.store import State, Version
 
@@ -184,9 +185,18 @@ class _WorkersFiles(multiprocess.MultiProcessCollector):
 
 def exposition() -> tuple[bytes, str]:
     """(body, content type) of /metrics: all workers together."""
-    registry = REGISTRY
+    return generate_latest(_of_all_workers()), CONTENT_TYPE_LATEST
+
+
+def collected() -> Iterable[Metric]:
+    """Every metric with its samples, all workers together."""
+    return _of_all_workers().collect()
+
+
+def _of_all_workers() -> CollectorRegistry:
     show()
-    if SHARED:
-        registry = CollectorRegistry()
-        _WorkersFiles(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    if not SHARED:
+        return REGISTRY
+    registry = CollectorRegistry()
+    _WorkersFiles(registry)  # type: ignore[no-untyped-call]
+    return registry

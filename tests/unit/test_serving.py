@@ -41,6 +41,18 @@ def test_all_that_it_may_say(tmp_path: Path) -> None:
     assert found.to_json() == data
 
 
+def test_a_model_that_was_unloaded_keeps_what_is_declared(tmp_path: Path) -> None:
+    data = {"labels": {"stable": "2"}, "versions": "all", "served": False}
+    found = serving.read(written(tmp_path, data))
+    assert not found.served
+    assert found.to_json() == data
+    after = serving.change(tmp_path, lambda before: dataclasses.replace(before, served=True))
+    assert after == serving.read(tmp_path) == dataclasses.replace(found, served=True)
+    assert json.loads((tmp_path / serving.FILE).read_text()) == {"labels": {"stable": "2"}, "versions": "all"}
+    with pytest.raises(BadServing, match="served must be true or false"):
+        serving.read(written(tmp_path, {"served": 0}))
+
+
 @pytest.mark.parametrize(
     ("policy", "wanted"),
     [("newest 1", {"10"}), ("newest 9", {"1", "2", "10"}), ("all", {"1", "2", "10"}), (["2", "7"], {"2"})],

@@ -466,3 +466,32 @@ def test_what_makes_a_process_unready(tmp_path: Path) -> None:
     assert list(opened(tmp_path, models=["catdog", "pets"]).unready()) == ["pets"]
     assert list(opened(tmp_path, default="pets").unready()) == ["pets"]
     assert list(Store(tmp_path, Limits(), default="catdog").unready()) == ["catdog"]
+
+
+def test_a_model_is_unloaded_and_loaded_again_where_the_store_says_so(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    stores.add(tmp_path, "2")
+    declare(tmp_path, labels={"stable": "1"}, split={"1": 50, "2": 50})
+    store = opened(tmp_path)
+    assert states(store) == {"1": "AVAILABLE", "2": "AVAILABLE"}
+    store.declare("catdog", served=False)
+    store.load()
+    assert states(store) == {"1": "END", "2": "END"}
+    assert "Unloaded" in reason(store, "1")
+    with pytest.raises(ModelNotReady, match="not served"):
+        store.get()
+    assert store.unready() == {}  # on purpose
+    store.declare("catdog", served=True)
+    store.load()
+    assert states(store) == {"1": "AVAILABLE", "2": "AVAILABLE"}
+    assert store.labels("catdog") == {"stable": "1"}
+    with pytest.raises(UnknownModel):
+        store.declare("lion", served=False)
+
+
+def test_a_store_that_starts_unloaded_is_ready(tmp_path: Path) -> None:
+    stores.add(tmp_path, "1")
+    declare(tmp_path, served=False)
+    store = opened(tmp_path)
+    assert states(store) == {"1": "END"}
+    assert store.unready() == {}
