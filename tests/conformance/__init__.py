@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from . import open_inference
+from . import kserve_v1, open_inference, sagemaker, tf_serving
 from .report import Judgement
 from .subject import Subject
 
-DIALECTS = (open_inference.DIALECT,)
+DIALECTS = (tf_serving.DIALECT, kserve_v1.DIALECT, open_inference.DIALECT, sagemaker.DIALECT)
 
 
 def judge(subject: Subject, only: Collection[str] | None = None) -> Iterator[Judgement]:
@@ -18,11 +18,10 @@ def judge(subject: Subject, only: Collection[str] | None = None) -> Iterator[Jud
     only: names of dialects; all where it is None. Raises NoAnswer where the server is not there.
     """
     for dialect in DIALECTS:
-        if only is not None and dialect.name not in only:
+        asked = only is not None and dialect.name in only
+        if only is not None and not asked:
             continue
         # What one dialect finds out is not what the next one may tell.
         own = replace(subject, memory={}, facts=replace(subject.facts))
-        if not dialect.offered(own):
-            yield Judgement(dialect, offered=False, asked=only is not None)
-            continue
-        yield Judgement(dialect, offered=True, asked=only is not None, results=tuple(dialect.judge(own)))
+        offered = dialect.offered(own)
+        yield Judgement(dialect, offered, asked, tuple(dialect.judge(own)) if offered else ())

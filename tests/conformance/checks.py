@@ -163,6 +163,5 @@ def message(reply: Reply) -> str:
 
 
 def _span(statuses: Collection[int]) -> str:
-    if isinstance(statuses, range):
-        return f"{statuses[0]} to {statuses[-1]}"
-    return " or ".join(map(str, sorted(statuses)))
+    beyond = sorted(set(statuses) - set(REFUSALS)) if set(statuses) >= set(REFUSALS) else sorted(statuses)
+    return " or ".join([*(["a 4xx"] if len(beyond) < len(statuses) else []), *map(str, beyond)])

@@ -1,7 +1,11 @@
 """The Open Inference Protocol V2 over HTTP, and its extensions."""
 
 from ..checks import Dialect
-from . import core, refusals
+from . import binary, classification, compression, core, refusals, repository, statistics
 from .talk import offered
 
-DIALECT = Dialect("open_inference", "Open Inference Protocol V2", offered, (*core.CHECKS, *refusals.CHECKS))
+PARTS = (core, refusals, binary, classification, compression, repository, statistics)
+
+DIALECT = Dialect(
+    "open_inference", "Open Inference Protocol V2", offered, tuple(check for part in PARTS for check in part.CHECKS)
+)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from ..checks import REFUSALS, Checks, NotApplicable, expect, parsed, strict
+from ..describe import by_open_inference
 from ..server import Reply
 from ..subject import Subject
 from ..tensors import DTYPES
@@ -15,7 +16,6 @@ from .talk import (
     NEVER,
     NOBODY,
     SPEC,
-    describe,
     error,
     infer,
     metadata,
@@ -261,7 +261,7 @@ def _(subject: Subject) -> str:
 
 @check("infer.batch", "an instance gets the same answer alone and among others", INFERENCE)
 def _(subject: Subject) -> str:
-    describe(subject)
+    by_open_inference(subject)
     if not subject.batches():
         raise NotApplicable("the model takes a fixed number of instances")
     reply = infer(subject, request(subject, count=1))

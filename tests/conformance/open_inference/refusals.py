@@ -177,6 +177,6 @@ def _(subject: Subject) -> str:
     return same(subject, infer(subject, request(subject)))
 
 
-@CHECKS.check("errors.form", 'the body of every error so far is {"error": text}', ERRORS)
+@CHECKS.check("errors.form", 'the body of all these errors is {"error": text}', ERRORS)
 def _(subject: Subject) -> str:
     return forms(subject)

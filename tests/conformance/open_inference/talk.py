@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ..checks import REFUSALS, Differs, NotApplicable, expect, message, refused, strict, succeeded
+from ..describe import by_open_inference
 from ..server import Reply
 from ..subject import Subject
 from ..tensors import DTYPES, Tensor, from_binary, to_binary, to_json
@@ -52,19 +53,6 @@ def metadata(subject: Subject) -> dict[str, Any]:
     return subject.memory["metadata"]
 
 
-def describe(subject: Subject) -> None:
-    """Take the model's tensors from its metadata, where nobody gave them. Raises Differs where it says none."""
-    if subject.facts.inputs:
-        return
-    found = metadata(subject)
-    tensors = {
-        key: tuple(Tensor(t["name"], t["datatype"], tuple(t["shape"])) for t in found[key])
-        for key in ("inputs", "outputs")
-    }
-    expect(tensors["inputs"], "no inputs in the model's metadata: name them in a file of facts")
-    subject.facts.inputs, subject.facts.outputs = tensors["inputs"], tensors["outputs"]
-
-
 def version(subject: Subject) -> str:
     """A version that may be asked for. Raises NotApplicable where there is none."""
     versions = [subject.facts.version] if subject.facts.version else metadata(subject).get("versions")
@@ -87,7 +75,7 @@ def extension(subject: Subject, *names: str) -> None:
 
 def request(subject: Subject, *, flat: bool = True, count: int | None = None) -> dict[str, Any]:
     """A good request in JSON. Raises NotApplicable where JSON cannot hold the values."""
-    describe(subject)
+    by_open_inference(subject)
     values = subject.values() if count is None else subject.values(count)
     inputs = []
     for tensor in subject.facts.inputs:
@@ -102,7 +90,7 @@ def request(subject: Subject, *, flat: bool = True, count: int | None = None) ->
 
 def binary_request(subject: Subject, **parameters: Any) -> tuple[dict[str, Any], list[bytes]]:
     """A good request whose inputs are all binary: its JSON, and the tensors that follow it."""
-    describe(subject)
+    by_open_inference(subject)
     inputs, tensors = [], []
     for tensor in subject.facts.inputs:
         value = subject.values()[tensor.name]
@@ -249,8 +237,8 @@ def error(subject: Subject, reply: Reply, statuses: Collection[int] = REFUSALS) 
 
 
 def forms(subject: Subject) -> str:
-    """Check that every error so far had the protocol's form: one check, since servers err in all of them alike."""
-    replies = [reply for reply in subject.memory.get("errors", ()) if reply.status >= 400]
+    """Check that every error since the last such look had the protocol's form: servers err in all of them alike."""
+    replies = [reply for reply in subject.memory.pop("errors", ()) if reply.status >= 400]
     wrong = []
     for reply in replies:
         try:

@@ -54,12 +54,21 @@ class Formula(Model):
             found = FORMULAS[self.name]({tensor.name: tensor.as_numpy() for tensor in request.inputs})
         except (LookupError, TypeError, ValueError) as error:
             raise InvalidInput(str(error)) from error
+        asked = [output.name for output in request.request_outputs or []] or list(found)
+        if unknown := [name for name in asked if name not in found]:
+            raise InvalidInput(f"unknown outputs: {', '.join(unknown)}")
         outputs = []
         for name, value in found.items():
             output = InferOutput(name, list(value.shape), from_np_dtype(value.dtype))
             output.set_data_from_numpy(value, binary_data=bool(request.use_binary_outputs))
             outputs.append(output)
-        return InferResponse(request.id or generate_uuid(), self.name, outputs)
+        return InferResponse(
+            request.id or generate_uuid(),
+            self.name,
+            outputs,
+            use_binary_outputs=request.use_binary_outputs,
+            requested_outputs=request.request_outputs,
+        )
 
 
 if __name__ == "__main__":
