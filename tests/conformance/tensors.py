@@ -56,15 +56,20 @@ class Tensor:
 
 
 def made_up(tensor: Tensor, count: int, photo: bytes = b"") -> np.ndarray:
-    """Values of a tensor: zeros and ones suit every kind of input, indices too; a photo where one is given."""
+    """Values of a tensor, other ones in each instance, the same ones at each call.
+
+    Floats are from 0 to 1, and exact in every datatype. Zeros and ones suit every other input, indices too. Bytes are a
+    photo, where one is given.
+    """
     shape = [count if tensor.batches else tensor.shape[0]] if tensor.shape else []
     shape += [VARIABLE if size == -1 else size for size in tensor.shape[1:]]
+    if tensor.dtype.kind == "f":
+        return (np.random.default_rng(0).integers(0, 256, shape) / 256).astype(tensor.dtype)
+    values = np.resize([0, 1, 1], shape)
+    for i in range(len(values) if shape else 0):
+        values[i] = np.resize(np.roll([0, 1, 1], i), shape[1:])
     if tensor.datatype == "BYTES":
-        values = np.empty(shape, object)
-        for i in range(values.size):
-            values.flat[i] = photo or str(i % 2)
-        return values
-    values = np.resize([0, 1, 1], shape)  # of a cycle of three, so that two instances of even size are no equals
+        return np.array([photo or str(value) for value in values.flat], object).reshape(shape)
     return values.astype(tensor.dtype)
 
 
