@@ -211,10 +211,12 @@ def _(subject: Subject) -> str:
     return same(subject, ask(subject, {"instances": plain_rows(subject)}, headers=headers))
 
 
-@check("default_model", "without attributes, the default model answers", CONTAINER, required=False)
+@check("default_model", "without attributes the default model answers, which may be another", CONTAINER)
 def _(subject: Subject) -> str:
     usable(subject)
-    return same(subject, ask(subject, {"instances": plain_rows(subject)}, named=False))
+    reply = ask(subject, {"instances": plain_rows(subject)}, named=False)
+    expect(reply.status < 500, reply.summary())
+    return reply.summary()
 
 
 @check("unknown_model", "an error for a model that there is none", CONTAINER)

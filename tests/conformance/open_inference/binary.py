@@ -185,6 +185,16 @@ def _(subject: Subject) -> str:
     return reply.summary()
 
 
+@check("binary.raw_photo", "the photo as it is, as a raw request", f"{BINARY}: Raw Binary Request", required=False)
+def _(subject: Subject) -> str:
+    applicable(subject)
+    if not subject.photo:
+        raise NotApplicable("only with --photo")
+    reply = _send_raw(subject, subject.photo)
+    outputs(reply)
+    return reply.summary()
+
+
 @check("binary.raw_short", "refused: a raw request of too few bytes", f"{BINARY}: Raw Binary Request")
 def _(subject: Subject) -> str:
     content = _raw(subject)

@@ -52,7 +52,13 @@ def _add() -> None:
         def judge(subject: Subject, coding: str = coding, pack=pack) -> str:
             return same(subject, _send(subject, pack(_applicable(subject)), coding))
 
-        CHECKS.add(f"compression.{coding}", f"a request in {coding} is answered as the plain one", COMPRESSION, judge)
+        CHECKS.add(
+            f"compression.{coding}",
+            f"a request in {coding} is answered as the plain one",
+            COMPRESSION,
+            judge,
+            required=coding == "gzip",
+        )
 
         def asked(subject: Subject, coding: str = coding) -> str:
             _applicable(subject)

@@ -51,16 +51,6 @@ def _lose_one_of_several(body: dict[str, Any]) -> None:
     body["inputs"].pop()
 
 
-def _another_size(body: dict[str, Any]) -> None:
-    """Make the last dimension one larger, in truth."""
-    given = number(body)
-    if len(given["shape"]) < 2:
-        raise NotApplicable("its instances are single numbers")
-    data, size = given["data"], given["shape"][-1]
-    given["data"] = [value for i in range(0, len(data), size) for value in [*data[i : i + size], data[i]]]
-    given["shape"] = [*given["shape"][:-1], size + 1]
-
-
 def _put(given: dict[str, Any], value: Any) -> None:
     """Another first value."""
     given["data"] = [value, *given["data"][1:]]
@@ -93,7 +83,6 @@ BAD: list[tuple[str, str, Change, bool]] = [
     ("shape_beyond", "a size beyond 64 bits", lambda r: first(r)["shape"].__setitem__(0, 2**80), True),
     ("shape_lies", "a shape of more values than data has", lambda r: first(r)["shape"].append(2), True),
     ("shape_rank", "a shape of another rank", lambda r: number(r)["shape"].insert(0, 1), True),
-    ("shape_size", "instances of another size", _another_size, True),
     ("shape_none", "values without any dimension", lambda r: number(r).update(shape=[], data=[1]), True),
     ("data_missing", "an input without data", lambda r: first(r).pop("data"), True),
     ("data_short", "data of too few values", lambda r: first(r)["data"].pop(), True),
@@ -158,6 +147,19 @@ def _add() -> None:
 
 
 _add()
+
+
+@CHECKS.check("refuses.shape_size", "refused: instances of another size, and no lie about it", ERRORS)
+def _(subject: Subject) -> str:
+    usable(subject)
+    body = request(subject)
+    for tensor, given in zip(subject.facts.inputs, body["inputs"], strict=True):
+        if tensor.numeric and len(tensor.shape) > 1 and tensor.shape[-1] > 0:
+            data, size = given["data"], given["shape"][-1]
+            given["data"] = [value for i in range(0, len(data), size) for value in [*data[i : i + size], data[i]]]
+            given["shape"] = [*given["shape"][:-1], size + 1]
+            return error(subject, infer(subject, body))
+    raise NotApplicable("the model has no input of numbers whose instances have a size")
 
 
 @CHECKS.check("refuses.data_nan", "NaN, which is no JSON, is refused or understood, not an error of the server", ERRORS)
