@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from . import pairs
 from .checks import Checks, Dialect, Differs, NotApplicable, expect, message, refused, succeeded
@@ -18,6 +21,7 @@ CHECKS = Checks("sagemaker")
 check = CHECKS.check
 
 CONTRACT = "your-algorithms-inference-code.md"
+TOOLKIT = "sagemaker-inference-toolkit: default_handler_utils"
 CONTAINER = "sagemaker-tensorflow-serving-container"
 JSON = "application/json"
 PING_SECONDS = 2.0
@@ -159,6 +163,26 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     lines = "".join(",".join(map(str, row)) + "\r\n" for row in vectors(subject))
     return same(subject, ask(subject, lines.encode(), "text/csv"))
+
+
+@check("npy", "application/x-npy: an array of all instances, as SageMaker's own SDK sends it", TOOLKIT, required=False)
+def _(subject: Subject) -> str:
+    usable(subject)
+    if len(subject.facts.inputs) != 1 or subject.facts.inputs[0].datatype == "BYTES":
+        raise NotApplicable("the model does not take one array of numbers")
+    file = io.BytesIO()
+    np.save(file, subject.values()[subject.facts.inputs[0].name])
+    return same(subject, ask(subject, file.getvalue(), "application/x-npy"))
+
+
+@check("photo", "a photo as it is, with its own Content-Type", CONTRACT, required=False)
+def _(subject: Subject) -> str:
+    if not subject.photo:
+        raise NotApplicable("only with --photo")
+    kind = "image/png" if subject.photo.startswith(b"\x89PNG") else "image/jpeg"
+    reply = ask(subject, subject.photo, kind)
+    predictions(succeeded(reply), 1)
+    return reply.summary()
 
 
 @check("kind.charset", "application/json; charset=utf-8 is JSON, too", CONTRACT)

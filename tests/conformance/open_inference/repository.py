@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from ..checks import REFUSALS, Checks, Differs, NotApplicable, expect, succeeded
@@ -89,11 +88,11 @@ def _(subject: Subject) -> str:
     try:
         expect(gone.status == 200, gone.summary())
         _wait(subject, ready=False)
-        error(subject, infer(subject, request(subject)))
+        error(subject, infer(subject, request(subject)), {*REFUSALS, 503})
     finally:
-        back = subject.server.post(f"{target}/load", json.dumps({}).encode(), JSON)
+        back = subject.server.post(f"{target}/load", b"{}", JSON)
+        _wait(subject, ready=True)
     expect(back.status == 200, back.summary())
-    _wait(subject, ready=True)
     return same(subject, infer(subject, request(subject)))
 
 
