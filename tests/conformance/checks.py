@@ -26,6 +26,9 @@ class NotApplicable(Exception):
     """The check says nothing about this server or model. The message is why."""
 
 
+# What a server answers is never to be trusted: whatever it breaks in a judgement is a difference.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 # Asks the server and returns what was seen; raises Differs or NotApplicable.
 Judge = Callable[[Subject], str]
 
@@ -109,8 +112,7 @@ class Dialect:
                 yield Result(check, Verdict.NOT_APPLICABLE, str(reason))
             except (Differs, NoAnswer) as seen:
                 yield Result(check, Verdict.DIFFERS, str(seen))
-            # What a server answers is never to be trusted: whatever it breaks in a judgement is a difference.
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            except UNREADABLE as error:
                 yield Result(check, Verdict.DIFFERS, f"an answer of another form: {type(error).__name__}: {error}")
 
 
@@ -130,7 +132,7 @@ def parsed(reply: Reply) -> object:
     """The answer's JSON. Raises Differs where there is none."""
     try:
         return json.loads(reply.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Differs(f"no JSON: {reply.summary()}") from None
 
 
@@ -142,6 +144,14 @@ def strict(reply: Reply) -> object:
 
     succeeded(reply)
     return json.loads(reply.content, parse_constant=refuse)
+
+
+def answered(reference: Callable[[Subject], object], subject: Subject) -> None:
+    """Raises NotApplicable where no good request is answered: then a bad one's refusal proves nothing."""
+    try:
+        reference(subject)
+    except (Differs, NoAnswer, *UNREADABLE) as why:
+        raise NotApplicable(f"no good request was answered: {why}") from why
 
 
 REFUSALS = range(400, 500)

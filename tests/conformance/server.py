@@ -43,7 +43,8 @@ class Server:
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None, timeout: float = 30.0) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close", **(headers or {})}
+        self.headers = dict(headers or {})
+        self._headers = {"Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close", **self.headers}
         self._timeout = timeout
 
     def send(

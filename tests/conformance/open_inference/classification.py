@@ -27,7 +27,7 @@ CHECKS = Checks("open_inference")
 check = CHECKS.check
 
 
-def _scores(subject: Subject) -> tuple[str, np.ndarray]:
+def scores(subject: Subject) -> tuple[str, np.ndarray]:
     """An output of numbers, [instances, classes]. Raises NotApplicable where there is none, or no extension."""
     extension(subject, "classification")
     usable(subject)
@@ -55,12 +55,12 @@ def _read(output: Output) -> list[list[tuple[float, int]]]:
 
 @check("classification.best", "classification: 1 gives the best class, value:index[:label]", CLASSIFICATION)
 def _(subject: Subject) -> str:
-    name, scores = _scores(subject)
+    name, known = scores(subject)
     reply = _classified(subject, name, 1)
     output = outputs(reply)[name]
     expect(output.datatype == "BYTES", f"datatype {output.datatype}")
-    expect(output.shape == [len(scores), 1], f"shape {output.shape}, expected {[len(scores), 1]}")
-    for found, row in zip(_read(output), scores, strict=True):
+    expect(output.shape == [len(known), 1], f"shape {output.shape}, expected {[len(known), 1]}")
+    for found, row in zip(_read(output), known, strict=True):
         expect(subject.close([found[0][0]], [row.max()]), f"{found} of {row}")
         expect(subject.close([row[found[0][1]]], [row.max()]), f"{found} of {row}")
     return reply.summary()
@@ -68,11 +68,11 @@ def _(subject: Subject) -> str:
 
 @check("classification.all", "a number beyond the classes gives all of them, highest value first", CLASSIFICATION)
 def _(subject: Subject) -> str:
-    name, scores = _scores(subject)
-    reply = _classified(subject, name, scores.shape[1] + 5)
+    name, known = scores(subject)
+    reply = _classified(subject, name, known.shape[1] + 5)
     output = outputs(reply)[name]
-    expect(output.shape == list(scores.shape), f"shape {output.shape}, expected {list(scores.shape)}")
-    for found, row in zip(_read(output), scores, strict=True):
+    expect(output.shape == list(known.shape), f"shape {output.shape}, expected {list(known.shape)}")
+    for found, row in zip(_read(output), known, strict=True):
         expect(sorted(index for _, index in found) == list(range(len(row))), f"{found}")
         expect([value for value, _ in found] == sorted((value for value, _ in found), reverse=True), f"{found}")
         expect(subject.close([value for value, _ in found], [row[index] for _, index in found]), f"{found} of {row}")
@@ -81,7 +81,7 @@ def _(subject: Subject) -> str:
 
 @check("classification.binary", "... and binary, with each text's length before it", CLASSIFICATION)
 def _(subject: Subject) -> str:
-    name, _ = _scores(subject)
+    name, _ = scores(subject)
     extension(subject, "binary_tensor_data")
     reply = _classified(subject, name, 1, binary_data=True)
     output = outputs(reply)[name]
@@ -102,7 +102,7 @@ def _add() -> None:
     for id, wrong, count, required in bad:
 
         def judge(subject: Subject, count: Any = count) -> str:
-            name, _ = _scores(subject)
+            name, _ = scores(subject)
             return error(subject, _classified(subject, name, count))
 
         CHECKS.add(f"classification.refuses.{id}", f"refused: {wrong}", CLASSIFICATION, judge, required=required)
@@ -113,7 +113,7 @@ _add()
 
 @check("classification.huge", "2**62 classes are all that there are, or an error of the client's", CLASSIFICATION)
 def _(subject: Subject) -> str:
-    name, _ = _scores(subject)
+    name, _ = scores(subject)
     reply = _classified(subject, name, 2**62)
     expect(reply.status < 500, reply.summary())
     return reply.summary()
