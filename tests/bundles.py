@@ -90,6 +90,24 @@ def exponential() -> Any:
     return keras.Model(inputs, {"power": power, "rest": power - power})
 
 
+def half_plus_two() -> Any:
+    """3 numbers -> half of each, and 2: the model of TensorFlow Serving's documentation, and the conformance kit's."""
+    import keras
+
+    inputs = keras.Input((3,), name="x")
+    return keras.Model(inputs, keras.layers.Rescaling(0.5, 2.0, name="y")(inputs))
+
+
+def twice_and_sum() -> Any:
+    """3 numbers and 2 x 2 integers -> twice each, and the sum of all: the conformance kit's model `two`."""
+    import keras
+
+    a = keras.Input((3,), name="a")
+    b = keras.Input((2, 2), name="b", dtype="int32")
+    both = keras.layers.Concatenate()([a, keras.ops.cast(keras.layers.Flatten()(b), "float32")])
+    return keras.Model({"a": a, "b": b}, {"p": 2 * both, "q": keras.ops.sum(both, axis=-1)})
+
+
 def two_inputs() -> Any:
     """3 numbers and 2 x 2 integers -> two outputs."""
     import keras

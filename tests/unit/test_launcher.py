@@ -146,7 +146,7 @@ def checkout(bare):
 
 
 COMMANDS = ("run", "models", "keys", "doctor", "test", "check", "bench", "load", "plan", "build", "train", "bake")
-COMMANDS += ("lock", "audit", "help")
+COMMANDS += ("lock", "audit", "conform", "help")
 SERVE = ["venv .venv", "pip requirements/serve.txt"]
 FULL = ["venv .venv", "pip requirements.txt"]
 
@@ -288,6 +288,13 @@ def test_bench(checkout):
 def test_load_and_plan(checkout, command):
     checkout.run(command, "--peak", "two words")
     assert checkout.log == [*FULL, f"loadtest.{command} --peak two words"]
+
+
+def test_conform_and_the_servers_to_compare_with(checkout):
+    checkout.run("conform", "http://host", "--model", "two words")
+    checkout.run("conform", "--reference", "mlserver", "--port", "1")
+    judged = ["tests.conformance http://host --model two words", "tests.conformance.reference mlserver --port 1"]
+    assert checkout.log == [*FULL, *judged]
 
 
 def test_build_has_all_that_it_needs_and_knows_where_the_caller_stands(checkout, tmp_path):
