@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 
 from flask import Flask
@@ -17,14 +16,14 @@ from .resources.metrics import Metrics
 from .resources.models import Models, OneModel
 from .resources.openapi import OpenApi
 from .resources.predict import ROUTE, Predict, quick
-from .settings import Settings, leaving_mark
+from .settings import Settings
 from .telemetry.timing import KILN
 
 
-def spoken(names: Sequence[str]) -> Dialects:
-    """The dialects of these names (settings.DIALECTS), and our own. Only what is on is imported."""
-    others: list[Dialect] = [import_module(f".resources.{name}", __package__).DIALECT for name in names]
-    return Dialects(others, Dialect(KILN, lambda path: True, _install_own, quick=quick))
+def spoken(settings: Settings) -> Dialects:
+    """The dialects that the settings name, and our own. Only what is on is imported."""
+    others: list[Dialect] = [import_module(f".resources.{name}", __package__).DIALECT for name in settings.dialects]
+    return Dialects(others, Dialect(KILN, lambda path: True, _install_own, quick=quick), settings)
 
 
 def install(app: Flask) -> None:
@@ -44,7 +43,7 @@ def _install_own(api: errors.Api, store: Store, settings: Settings) -> None:
     api.add_resource(Models, "/models", resource_class_args=(store,))
     api.add_resource(OneModel, "/models/<name>", resource_class_args=(store,))
     api.add_resource(Live, "/live")
-    api.add_resource(Ready, "/ready", resource_class_args=(store, leaving_mark()))
+    api.add_resource(Ready, "/ready", resource_class_args=(store,))
     api.add_resource(Version, "/version", resource_class_args=(store,))
     api.add_resource(Metrics, "/metrics")
     api.add_resource(Demo, "/", resource_class_args=(store, settings))

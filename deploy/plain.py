@@ -18,7 +18,8 @@ _HEAD = re.compile(
 )
 _FIELDS = re.compile(
     rb"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    rb"|transfer-encoding|traceparent|inference-header-content-length):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    rb"|transfer-encoding|traceparent|inference-header-content-length|x-fc-request-id"
+    rb"|x-amzn-sagemaker-inference-id):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE,
 )
 _LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query

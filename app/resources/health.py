@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 from flask import Response, jsonify
 from flask_restful import Resource
@@ -11,7 +10,7 @@ from flask_restful import Resource
 from model.store import State, Store
 
 from .. import release
-from ..errors import response
+from ..readiness import Readiness
 
 
 class Live(Resource):
@@ -25,20 +24,16 @@ class Live(Resource):
 class Ready(Resource):
     """GET /ready. 200 when a proven version of every model answers in this worker; 503 with the reason until then.
 
-    503, too, from the moment on that the node is about to stop, while it still answers: leaving is the file that says
-    so.
+    503, too, from the moment on that the node is about to stop, while it still answers.
     """
 
-    def __init__(self, store: Store, leaving: Path | None) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._leaving = leaving
+        self._readiness = Readiness(store)
 
     def get(self) -> Response:
         """Answer."""
-        if self._leaving is not None and self._leaving.exists():
-            return response(503, "leaving", "This node is about to stop. Send requests to another.")
-        if unready := self._store.unready():
-            return response(503, "not_ready", "; ".join(f"{name}: {reason}" for name, reason in unready.items()))
+        self._readiness.check()
         ready = [version for version in self._store.versions() if version.state is State.AVAILABLE]
         return jsonify(status="ready", models=[{"name": v.name, "version": v.version, "state": v.state} for v in ready])
 

@@ -10,6 +10,7 @@ from flask import Flask, abort
 
 from app import dialects, errors
 from app.dialects import Dialect, Dialects
+from app.settings import Settings
 from app.telemetry import recording, request_id
 from app.telemetry.timing import KILN
 from model import errors as model_errors
@@ -35,8 +36,9 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
 @pytest.fixture(scope="module")
 def toy() -> Flask:
     app = Flask("toy")
-    dialects.install(app, Dialects((), Dialect(KILN, lambda path: True, lambda *_: None)))
-    request_id.install(app)
+    spoken = Dialects((), Dialect(KILN, lambda path: True, lambda *_: None), Settings())
+    dialects.install(app, spoken)
+    request_id.install(app, spoken.offered_id)
     recording.install(app, recording.Recorder())
     errors.install(app)
     api = errors.Api(app)
