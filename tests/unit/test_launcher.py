@@ -144,7 +144,21 @@ def checkout(bare):
     return bare
 
 
-COMMANDS = ("run", "models", "keys", "doctor", "test", "check", "bench", "load", "plan", "build", "train", "bake")
+COMMANDS = (
+    "run",
+    "serve",
+    "models",
+    "keys",
+    "doctor",
+    "test",
+    "check",
+    "bench",
+    "load",
+    "plan",
+    "build",
+    "train",
+    "bake",
+)
 COMMANDS += ("lock", "audit", "help")
 SERVE = ["venv .venv", "pip requirements/serve.txt"]
 FULL = ["venv .venv", "pip requirements.txt"]
@@ -207,7 +221,7 @@ def test_help_needs_nothing(bare, arguments):
     assert len(result.stdout.splitlines()) < 24
 
 
-@pytest.mark.parametrize("command", ["serve", "", "do_run", "--version"])
+@pytest.mark.parametrize("command", ["server", "", "do_run", "--version"])
 def test_unknown_command(bare, command):
     result = bare.run(command)
     assert (result.returncode, result.stdout) == (2, "")
