@@ -78,7 +78,7 @@ def _from_json(instances: list[Any]) -> list[bytes]:
     pictures, problems = [], []
     for number, instance in enumerate(instances):
         try:
-            pictures.append(_from_base64(instance))
+            pictures.append(from_base64(instance))
         except ValueError as fault:
             problems.append((number, fault))
     if problems:
@@ -89,7 +89,7 @@ def _from_json(instances: list[Any]) -> list[bytes]:
     return pictures
 
 
-def _from_base64(instance: Any) -> bytes:
+def from_base64(instance: Any) -> bytes:
     """Standard and URL-safe alphabets, padded or not, data URLs. Raises ValueError, or binascii.Error (its child)."""
     text = instance.get("b64") if isinstance(instance, dict) else None
     if not isinstance(text, str):

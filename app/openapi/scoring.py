@@ -1,0 +1,61 @@
+"""What platforms' parts have in common: bodies of instances or a picture, answers in TensorFlow Serving's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.store import Model
+
+from ..settings import Settings
+from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
+from .predict import answer, choice
+from .tensors import instance, outputs
+
+BYTES: Schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+ERROR: Schema = fields(error={"type": "string", "description": "what is wrong"})
+
+
+def rows(models: Sequence[Model], settings: Settings) -> Schema:
+    """{"instances": [...]}."""
+    return fields(instances=instances(models, settings))
+
+
+def instances(models: Sequence[Model], settings: Settings) -> Schema:
+    """One at least, in TensorFlow Serving's row form."""
+    pictures = [model for model in models if model.bundle.preprocessing is not None]
+    most = settings.max_images if pictures else settings.max_instances
+    return array(any_of([instance(model) for model in models]), 1) | {"maxItems": most}
+
+
+def predictions(models: Sequence[Model]) -> Schema:
+    """{"predictions": [...]}, the models' own outputs."""
+    return fields(predictions=array(any_of([outputs(model) for model in models]), 1))
+
+
+def plain_error(meaning: str) -> Schema:
+    """An error in TensorFlow Serving's form."""
+    return ok(JSON, ERROR, meaning)
+
+
+def scored(name: str, summary: str, models: Sequence[Model], settings: Settings, overload: str = "503") -> Schema:
+    """A POST that takes instances or a picture, and answers as /predict does. overload: the status where many wait."""
+    unready = error("The model is not ready")
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": [*choice(models), id_parameter()],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": rows(models, settings)}, "application/octet-stream": BYTES},
+        },
+        "responses": {
+            "200": ok(JSON, answer(models), "One prediction for each instance, in order"),
+            "400": error("The request, a picture or a tensor is wrong"),
+            "404": error("No such model, version or label"),
+            "408": error("The body came too slowly"),
+            "413": error("The body or a picture is too large"),
+            "415": error("A picture format or content encoding that is not taken"),
+            **({overload: error("Too many requests wait")} if overload != "503" else {}),
+            "503": unready,
+        },
+    }
