@@ -40,10 +40,11 @@ def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dia
         },
         "components": {"schemas": {"Error": _error()}},
     }
-    for dialect in dialects:
+    spoken = tuple(dialects)
+    for dialect in reversed(spoken):  # the first that has a path is whose it is
         for path, operations in dialect.paths(models, settings).items():
             whole["paths"].setdefault(path, {}).update(operations)
-    probes = {path for dialect in dialects for path in dialect.probes(settings)}
+    probes = {path for dialect in spoken for path in dialect.probes(settings)}
     return with_keys(whole, OPEN | probes) if settings.api_keys else whole
 
 
