@@ -9,7 +9,7 @@ from model.store import Model
 
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, fields, id_parameter, ok
-from .scoring import BYTES, instances, plain_error, predictions
+from .scoring import BYTES, columns, plain_error, predictions, rows
 from .tensors import instance, outputs
 
 PING, INVOCATIONS = "/ping", "/invocations"
@@ -55,16 +55,24 @@ def _invocations(models: Sequence[Model], settings: Settings) -> Schema:
 
 
 def _content(models: Sequence[Model], settings: Settings) -> dict[str, Any]:
-    several = instances(models, settings)
-    one = any_of([instance(model) for model in models])
-    forms: Schema = {JSON: {"schema": {"anyOf": [fields(instances=several), fields(inputs=several), one]}}}
-    forms["application/jsonlines"] = {"schema": {**_TEXT, "description": "an instance a line"}}
-    if any(len(model.bundle.inputs) == 1 and len(model.bundle.inputs[0].shape) <= 2 for model in models):
+    bare = [instance(model) for model in models if _may_be_bare(model)]
+    forms: Schema = {JSON: {"schema": {"anyOf": [rows(models, settings), *columns(models, settings), *bare]}}}
+    forms["application/jsonlines"] = BYTES
+    if any(map(_is_flat, models)):
         forms["text/csv"] = {"schema": {**_TEXT, "description": "an instance a line"}}
     forms["application/x-npy"] = BYTES
     if any(model.bundle.preprocessing is not None for model in models):
         forms |= {f"image/{kind}": BYTES for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff")}
     return forms
+
+
+def _may_be_bare(model: Model) -> bool:
+    """Can the body be an instance alone? A list of lists would be taken for several."""
+    return model.bundle.preprocessing is not None or len(model.bundle.inputs) > 1 or _is_flat(model)
+
+
+def _is_flat(model: Model) -> bool:
+    return len(model.bundle.inputs) == 1 and len(model.bundle.inputs[0].shape) <= 2
 
 
 def _answer(models: Sequence[Model]) -> Schema:

@@ -9,22 +9,29 @@ from model.store import Model
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
 from .predict import answer, choice
-from .tensors import instance, outputs
+from .tensors import instance_forms, outputs
 
 BYTES: Schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+NOTHING: Schema = {"not": {}}  # TensorFlow Serving takes one of the two forms
 ERROR: Schema = fields(error={"type": "string", "description": "what is wrong"})
 
 
 def rows(models: Sequence[Model], settings: Settings) -> Schema:
-    """{"instances": [...]}."""
-    return fields(instances=instances(models, settings))
+    """{"instances": [...]}: one at least, all of one form, in TensorFlow Serving's row form."""
+    forms = [_several(form, models, settings) for model in models for form in instance_forms(model)]
+    return fields(instances=any_of(forms) or {"type": "array"}, inputs=NOTHING) | {"required": ["instances"]}
 
 
-def instances(models: Sequence[Model], settings: Settings) -> Schema:
-    """One at least, in TensorFlow Serving's row form."""
-    pictures = [model for model in models if model.bundle.preprocessing is not None]
-    most = settings.max_images if pictures else settings.max_instances
-    return array(any_of([instance(model) for model in models]), 1) | {"maxItems": most}
+def columns(models: Sequence[Model], settings: Settings) -> list[Schema]:
+    """{"inputs": [...]}, where there is a model with one input; of several the columns must be of one length."""
+    forms = [instance_forms(model)[0] for model in models if len(model.bundle.inputs) == 1]
+    several = any_of([_several(form, models, settings) for form in forms])
+    return [fields(inputs=several, instances=NOTHING) | {"required": ["inputs"]}] if several else []
+
+
+def _several(form: Schema, models: Sequence[Model], settings: Settings) -> Schema:
+    pictures = any(model.bundle.preprocessing is not None for model in models)
+    return array(form, 1) | {"maxItems": settings.max_images if pictures else settings.max_instances}
 
 
 def predictions(models: Sequence[Model]) -> Schema:

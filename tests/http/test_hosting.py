@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
@@ -237,3 +240,38 @@ def test_the_document_has_them(hosted: Flask) -> None:
             found = document([kiln["store"].get(name)], kiln["settings"], kiln["dialects"])
             validate(found)
             assert {"/ping", "/invocations", HEALTH, PREDICT, "/score", "/invoke", "/initialize"} <= set(found["paths"])
+
+
+@pytest.mark.parametrize("name", ["two", "words", "echo-uint8", "iris"])
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+@pytest.mark.parametrize("path", ["/invocations", PREDICT, "/score", "/invoke"])
+def test_the_document_is_true(many_store: Path, hosted: Flask, path: str, mode: Any, name: str) -> None:
+    kiln = hosted.extensions["kiln"]
+    model = kiln["store"].get(name)
+    found = document([model], kiln["settings"], kiln["dialects"])
+    operation = schemathesis.openapi.from_dict(found)[path]["POST"]
+    target = default_of(many_store, name) if path == PREDICT else hosted
+
+    @hypothesis.settings(
+        max_examples=10,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[hypothesis.HealthCheck.filter_too_much, hypothesis.HealthCheck.too_slow],
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        hypothesis.assume(case.media_type == "application/json")
+        if path in ("/score", "/invoke"):
+            case.query = {"model": name}
+        case.headers["X-Amzn-SageMaker-Custom-Attributes"] = f"tfs-model-name={name}"
+        answer = case.call_and_validate(app=target)
+        assert answer.status_code == 200 or mode is schemathesis.GenerationMode.NEGATIVE, answer.text
+
+    check()
+
+
+@functools.cache
+def default_of(store: Path, name: str) -> Flask:
+    """A service whose default model is this one; Vertex AI's requests name none."""
+    return create_app(Settings(store=store, model=name, models=(name,), load_wait=100, vertex_predict=PREDICT))

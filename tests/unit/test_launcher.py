@@ -28,6 +28,7 @@ case $1 in
         shift
         echo "pid=$$"
         echo "cwd=$PWD"
+        [ -z "${KILN_PLATFORM:-}" ] || echo "platform=$KILN_PLATFORM"
         for argument; do echo "argument=$argument"; done
         exit "${EXIT:-0}"
         ;;
@@ -241,6 +242,13 @@ def test_run_becomes_the_server(checkout):
         "argument=*",
     ]
     assert process.returncode == 7
+
+
+def test_serve_is_run_as_sagemaker_calls_it(checkout):
+    result = checkout.run("serve")
+    assert result.stdout.splitlines()[1:] == [f"cwd={checkout.root}", "platform=sagemaker"]
+    result = checkout.run("serve", "--port", "9", KILN_PLATFORM="vertex")
+    assert result.stdout.splitlines()[2:] == ["platform=vertex", "argument=--port", "argument=9"]
 
 
 def test_works_from_another_folder_and_through_links(checkout, tmp_path):
