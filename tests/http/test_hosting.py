@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
-from app import create_app
 from app.keys import file
 from app.openapi.document import document
-from app.settings import Settings
 
 pytestmark = pytest.mark.http
+
+Make = Callable[..., Flask]
 
 HEALTH, PREDICT = "/v1/endpoints/7/deployedModels/8", "/v1/endpoints/7/deployedModels/8:predict"
 ID, SECRET = {"x-fc-request-id": "fc-1"}, {"x-fc-access-key-secret": "hush", "x-fc-security-token": "hush"}
 
 
 @pytest.fixture(scope="module")
-def hosted(many_store: Path) -> Flask:
-    config = Settings(
-        store=many_store, model="pets", load_wait=100, max_images=2, vertex_health=HEALTH, vertex_predict=PREDICT
-    )
-    return create_app(config)
+def hosted(many_store: Path, make_app: Make) -> Flask:
+    return make_app(store=many_store, model="pets", max_images=2, vertex_health=HEALTH, vertex_predict=PREDICT)
 
 
 @pytest.fixture
@@ -40,10 +38,9 @@ def client(hosted: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> FlaskClient:
+def empty(tmp_path: Path, make_app: Make) -> FlaskClient:
     """A service that has no model yet."""
-    config = Settings(store=tmp_path, load_wait=60, vertex_health=HEALTH, vertex_predict=PREDICT)
-    return create_app(config).test_client()
+    return make_app(store=tmp_path, vertex_health=HEALTH, vertex_predict=PREDICT).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +91,13 @@ def test_without_its_variables_there_is_no_vertex(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", "/ready", "/"])
-def test_vertex_goes_before_whoever_has_the_same_path(many_store: Path, photo: bytes, b64: Any, path: str) -> None:
-    config = Settings(store=many_store, model="pets", load_wait=100, vertex_health=path, vertex_predict=path)
-    client = create_app(config).test_client()
+def test_vertex_goes_before_whoever_has_the_same_path(many_store: Path, b64: Any, path: str, make_app: Make) -> None:
+    client = make_app(store=many_store, model="pets", vertex_health=path, vertex_predict=path).test_client()
     assert client.get(path).json == {}
     assert list(client.post(path, json={"instances": [b64]}).json) == ["predictions"]
     assert list(client.post(path, data=b"no").json) == ["error"]
     kiln = client.application.extensions["kiln"]
-    found = document([kiln["store"].get()], config, kiln["dialects"])
+    found = document([kiln["store"].get()], kiln["settings"], kiln["dialects"])
     validate(found)
     assert found["paths"][path]["post"]["operationId"] == "vertex_predict"
 
@@ -187,9 +183,9 @@ def test_the_hooks(client: FlaskClient, empty: FlaskClient, method: str, path: s
 
 @pytest.mark.parametrize("name", ["", "function_compute"])
 def test_the_platforms_lines_are_written_there_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, make_app: Make
 ) -> None:
-    client = create_app(Settings(store=tmp_path, load_wait=60, platform=name)).test_client()
+    client = make_app(store=tmp_path, platform=name).test_client()
     for method, path in (
         ("POST", "/initialize"),
         ("POST", "/invoke"),
@@ -207,11 +203,10 @@ def test_the_platforms_lines_are_written_there_alone(
 # --- All of them ------------------------------------------------------------------------------------------------------
 
 
-def test_health_needs_no_key_and_the_rest_does(tmp_path: Path) -> None:
+def test_health_needs_no_key_and_the_rest_does(tmp_path: Path, make_app: Make) -> None:
     keys = tmp_path / "keys"
     key = file.add(keys, "phone")
-    config = Settings(load_wait=60, api_keys=str(keys), vertex_health=HEALTH, vertex_predict=PREDICT)
-    client = create_app(config).test_client()
+    client = make_app(api_keys=str(keys), vertex_health=HEALTH, vertex_predict=PREDICT).test_client()
     for path in ("/ping", HEALTH, "/pre-stop", "/pre-freeze"):
         assert client.get(path).status_code == 200, path
     assert client.post("/initialize").status_code == 200
@@ -220,13 +215,13 @@ def test_health_needs_no_key_and_the_rest_does(tmp_path: Path) -> None:
         told = client.post(path, json={"instances": [1]}, headers={"X-API-Key": key})
         assert told.status_code == 400, told.text
     kiln = client.application.extensions["kiln"]
-    paths = document([kiln["store"].get()], config, kiln["dialects"])["paths"]
+    paths = document([kiln["store"].get()], kiln["settings"], kiln["dialects"])["paths"]
     assert paths["/ping"]["get"]["security"] == []
     assert "401" in paths["/score"]["post"]["responses"]
 
 
-def test_each_can_be_switched_off() -> None:
-    client = create_app(Settings(load_wait=60, dialects=("azure_ml",), vertex_health=HEALTH)).test_client()
+def test_each_can_be_switched_off(make_app: Make) -> None:
+    client = make_app(dialects=("azure_ml",), vertex_health=HEALTH).test_client()
     assert client.post("/score", data=b"{}").status_code == 400
     for path in ("/ping", "/pre-stop", HEALTH):
         assert client.get(path).status_code == 404, path
@@ -242,15 +237,21 @@ def test_the_document_has_them(hosted: Flask) -> None:
             assert {"/ping", "/invocations", HEALTH, PREDICT, "/score", "/invoke", "/initialize"} <= set(found["paths"])
 
 
+@pytest.fixture(scope="module")
+def default_of(many_store: Path, make_app: Make) -> Make:
+    """Services with one model, which is their default one; Vertex AI's requests name none."""
+    return functools.cache(lambda name: make_app(store=many_store, model=name, models=(name,), vertex_predict=PREDICT))
+
+
 @pytest.mark.parametrize("name", ["two", "words", "echo-uint8", "iris"])
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize("path", ["/invocations", PREDICT, "/score", "/invoke"])
-def test_the_document_is_true(many_store: Path, hosted: Flask, path: str, mode: Any, name: str) -> None:
+def test_the_document_is_true(hosted: Flask, default_of: Make, path: str, mode: Any, name: str) -> None:
     kiln = hosted.extensions["kiln"]
     model = kiln["store"].get(name)
     found = document([model], kiln["settings"], kiln["dialects"])
     operation = schemathesis.openapi.from_dict(found)[path]["POST"]
-    target = default_of(many_store, name) if path == PREDICT else hosted
+    target = default_of(name) if path == PREDICT else hosted
 
     @hypothesis.settings(
         max_examples=10,
@@ -269,9 +270,3 @@ def test_the_document_is_true(many_store: Path, hosted: Flask, path: str, mode: 
         assert answer.status_code == 200 or mode is schemathesis.GenerationMode.NEGATIVE, answer.text
 
     check()
-
-
-@functools.cache
-def default_of(store: Path, name: str) -> Flask:
-    """A service whose default model is this one; Vertex AI's requests name none."""
-    return create_app(Settings(store=store, model=name, models=(name,), load_wait=100, vertex_predict=PREDICT))

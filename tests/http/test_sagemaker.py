@@ -6,7 +6,7 @@ import base64
 import gzip
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from app import create_app
-from app.settings import Settings
-
 pytestmark = pytest.mark.http
 
 JSON, CSV, LINES, NPY = "application/json", "text/csv", "application/jsonlines", "application/x-npy"
@@ -29,7 +26,7 @@ NUMBERS, TRIPLES = "tfs-model-name=half_plus_three", "tfs-model-name=triples"
 
 
 @pytest.fixture(scope="module")
-def served(many_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Flask:
+def served(many_store: Path, tmp_path_factory: pytest.TempPathFactory, make_app: Callable[..., Flask]) -> Flask:
     """Models whose answers are easy to know, and one of pictures."""
     from tests import bundles
 
@@ -41,7 +38,7 @@ def served(many_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Flask:
     bundles.make(store, "ten", "1", bundles.echo("int32"))
     for name in ("two", "words", "pets", "sequence", "broken"):
         (store / name).symlink_to(many_store / name)
-    return create_app(Settings(store=store, model="half_plus_three", load_wait=100, max_instances=50, max_images=2))
+    return make_app(store=store, model="half_plus_three", max_instances=50, max_images=2)
 
 
 @pytest.fixture
@@ -337,9 +334,9 @@ def test_a_method_that_there_is_not(client: FlaskClient) -> None:
 # --- The node ---------------------------------------------------------------------------------------------------------
 
 
-def test_ping(client: FlaskClient, tmp_path: Path) -> None:
+def test_ping(client: FlaskClient, tmp_path: Path, make_app: Callable[..., Flask]) -> None:
     assert (client.get("/ping").status_code, client.get("/ping").data) == (200, b"")
-    empty = create_app(Settings(store=tmp_path, load_wait=60)).test_client()
+    empty = make_app(store=tmp_path).test_client()
     refused(empty.get("/ping"), 503, "catdog")
     refused(post(empty, {"instances": [1]}), 503, "not ready")
 
