@@ -109,6 +109,11 @@ def test_sagemaker_is_answered_what_it_sent_before_the_term(tmp_path: Path, phot
     assert "SIGKILL" not in server.log.read_text()
 
 
+def test_sagemaker_never_has_to_kill() -> None:
+    assert int(gunicorn_setting("graceful_timeout", KILN_PLATFORM="sagemaker")) < 30
+    assert gunicorn_setting("bind", KILN_PLATFORM="sagemaker") == "['0.0.0.0:8080']"
+
+
 def test_a_busy_node_still_answers_the_ping(start_service: Callable[..., Server]) -> None:
     server = start_service(workers=1)
     for path, status in (("/ping", 200), ("/pingpong", 503), ("/models", 503)):
