@@ -60,6 +60,23 @@ def toy() -> Flask:
     return app
 
 
+@pytest.mark.parametrize(("path", "status"), [("/theirs", 429), ("/ours", 503)])
+def test_a_dialect_says_overload_in_its_own_way(path: str, status: int) -> None:
+    app = Flask("busy")
+    theirs = Dialect("theirs", lambda path: path == "/theirs", lambda *_: None, overload_status=429)
+    spoken = Dialects((theirs,), Dialect(KILN, lambda path: True, lambda *_: None), Settings())
+    dialects.install(app, spoken)
+    request_id.install(app, spoken.offered_id)
+    errors.install(app)
+
+    @app.route(path)
+    def busy() -> None:
+        raise model_errors.Overloaded("m")
+
+    answer = app.test_client().get(path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (status, "1")
+
+
 @pytest.mark.parametrize("way", ["restful", "plain"])
 @pytest.mark.parametrize("name", RAISED)
 def test_every_error_has_the_one_form(toy: Flask, way: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
