@@ -48,7 +48,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from .telemetry import recording, request_id, tracing
 
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
-    spoken = routes.spoken(config.dialects)
+    spoken = routes.spoken(config)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
@@ -61,12 +61,12 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         "recorder": recorder,
     }
     dialects.install(app, spoken)
-    request_id.install(app)
+    request_id.install(app, spoken.offered_id)
     recording.install(app, recorder)
     if config.api_keys:
         from .keys import guard
 
-        guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()))
+        guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()), spoken.probes)
     routes.install(app)
     store.wait(config.load_wait)
     return app

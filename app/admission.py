@@ -61,14 +61,14 @@ class Admission:
         return now + min(self._mean, self._deadline / 5) <= expiry
 
     def refusal(
-        self, code: str, offered_id: str, method: str = "", path: str = "", queued: float = 0.0
+        self, code: str, offered_id: str, method: str = "", path: str = "", queued: float = 0.0, status: int = 503
     ) -> tuple[str, str]:
         """(message, request id) for a request that is not worked on; records it. There may be thousands a second.
 
-        queued: seconds that it waited.
+        queued: seconds that it waited. status: that it is refused with.
         """
         identity = request_id.chosen(offered_id)
-        self._recorder.unread(code, 499 if code == "client_gone" else 503, identity, method, path, queued)
+        self._recorder.unread(code, 499 if code == "client_gone" else status, identity, method, path, queued)
         return REFUSALS[code], identity
 
 

@@ -6,12 +6,14 @@ the form of a request: the store, the decoding, the engine, the errors, the metr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from flask import Flask, g, request
+
+from .telemetry import request_id
 
 if TYPE_CHECKING:
     from model.store import Store
@@ -45,6 +47,10 @@ def _no_paths(*_: Any) -> dict[str, Any]:
     return {}
 
 
+def _nowhere(settings: Settings) -> Collection[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Dialect:
     """One protocol.
@@ -55,6 +61,10 @@ class Dialect:
     error: (status, code, message, request id) -> the body of an error, JSON.
     quick: makes the express way of its commonest request (express.py), where it has one.
     paths: (models that can answer, settings) -> its part of the OpenAPI document.
+    exact: the paths that settings give it. They are its own before any other's.
+    probes: the paths that its platform asks about the node: answered first, and without an API key.
+    id_header: the header in which its platform names a request; that goes before X-Request-ID.
+    overload_status: of what is refused because too much waits.
     """
 
     name: str
@@ -63,21 +73,41 @@ class Dialect:
     error: Callable[[int, str, str, str], bytes] = kiln_error
     quick: Callable[[Store, Settings], Quick] | None = None
     paths: Callable[..., dict[str, Any]] = _no_paths
+    exact: Callable[[Settings], Collection[str]] = _nowhere
+    probes: Callable[[Settings], Collection[str]] = _nowhere
+    id_header: str = ""
+    overload_status: int = 503
 
 
 class Dialects:
-    """Those that are on, our own last: it owns what no other does."""
+    """Those that are on, our own last: it owns what no other does. Those with paths of settings come first.
 
-    def __init__(self, others: Sequence[Dialect], own: Dialect) -> None:
-        self._others = tuple(others)
+    probes: the paths of all platforms' health checks.
+    """
+
+    def __init__(self, others: Sequence[Dialect], own: Dialect, settings: Settings) -> None:
+        self._exact = {path: dialect for dialect in others for path in dialect.exact(settings)}
+        self._others = tuple(sorted(others, key=lambda dialect: not dialect.exact(settings)))
         self._own = own
+        self.probes = frozenset(path for dialect in others for path in dialect.probes(settings))
+        platforms = (dialect.id_header.lower() for dialect in others if dialect.id_header)
+        self._id_headers = (*platforms, request_id.HEADER.lower())
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Dialect]:
         return iter((*self._others, self._own))
 
     def of(self, path: str) -> Dialect:
         """The dialect that a path belongs to."""
+        if path in self._exact:
+            return self._exact[path]
         return next((dialect for dialect in self._others if dialect.owns(path)), self._own)
+
+    def offered_id(self, field: request_id.Lookup) -> str:
+        """The id that comes with a request, a platform's or else the client's; empty where there is none.
+
+        field: gives a field of its head by its name in lower case.
+        """
+        return next((value for name in self._id_headers if (value := field(name))), "")
 
 
 def install(app: Flask, dialects: Dialects) -> None:

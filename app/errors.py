@@ -63,8 +63,8 @@ def response(status: int, code: str, message: str, headers: dict[str, str] | Non
     body = render(status, code, message, g.get("request_id", ""))
     answer = Response(body, status, mimetype="application/json")
     answer.headers.extend(headers or {})
-    if status == 503:
-        answer.headers["Retry-After"] = _RETRY_SECONDS
+    if status in (429, 503):
+        answer.headers.setdefault("Retry-After", _RETRY_SECONDS)
     return answer
 
 
@@ -74,6 +74,8 @@ def _request_error(error: RequestError) -> Response:
 
 def _model_error(error: model_errors.ModelError) -> Response:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    if isinstance(error, model_errors.Overloaded):
+        status = g.dialect.overload_status
     if status == 500:
         logger.error("request failed: %s", error.message)
         return response(500, "internal_error", "The model could not answer. Try again; tell the operator if it stays.")

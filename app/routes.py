@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 
 from flask import Flask
@@ -21,10 +20,10 @@ from .settings import Settings
 from .telemetry.timing import KILN
 
 
-def spoken(names: Sequence[str]) -> Dialects:
-    """The dialects of these names (settings.DIALECTS), and our own. Only what is on is imported."""
-    others: list[Dialect] = [import_module(f".resources.{name}", __package__).DIALECT for name in names]
-    return Dialects(others, Dialect(KILN, lambda path: True, _install_own, quick=quick))
+def spoken(settings: Settings) -> Dialects:
+    """The dialects that the settings name, and our own. Only what is on is imported."""
+    others: list[Dialect] = [import_module(f".resources.{name}", __package__).DIALECT for name in settings.dialects]
+    return Dialects(others, Dialect(KILN, lambda path: True, _install_own, quick=quick), settings)
 
 
 def install(app: Flask) -> None:

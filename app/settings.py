@@ -1,24 +1,35 @@
 """Every setting, declared once: name, default, meaning. The only reader of the environment.
 
-`KILN_<NAME>` overrides a default. All are checked at start and every problem is reported at once. A setting
-that is a secret would carry `secret=True` and show as *** in logs; there is none: API keys are in a file, as hashes.
+`KILN_<NAME>` overrides a default, and what the platform that hosts us says (hosting.py). All are checked at start and
+every problem is reported at once. A setting that is a secret would carry `secret=True` and show as *** in logs; there
+is none: API keys are in a file, as hashes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from . import cores
+from . import cores, hosting
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
 
 
-DIALECTS: tuple[str, ...] = ("tf_serving", "kserve_v1", "open_inference")  # one file each in resources/, beside our own
+# One file each in resources/, beside our own.
+DIALECTS = (
+    "tf_serving",
+    "kserve_v1",
+    "open_inference",
+    "sagemaker",
+    "vertex",
+    "azure_ml",
+    "function_compute",
+)
 
 
 class SettingsError(ValueError):
@@ -84,6 +95,15 @@ def _file(text: str) -> str:
     return text
 
 
+_ROUTE = re.compile(r"/[A-Za-z0-9._~:/@!$&'()*+,;=-]*", re.ASCII)
+
+
+def _route(text: str) -> str:
+    if text and not _ROUTE.fullmatch(text):
+        raise ValueError("a path that begins with /, without a query and escapes, or empty")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(filter(None, (name.strip() for name in text.split(","))))
     if any("/" in name or name.startswith(".") for name in names):
@@ -113,6 +133,9 @@ class Settings:
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
     workers: int = _setting(0, _integer(0, 256), "worker processes; 0 for one for each core")
     threads: int = _setting(8, _integer(1, 64), "slow clients that one worker waits for at a time")
+    platform: str = _setting(
+        "", _choice("", *hosting.PLATFORMS), "platform whose port and routes to take; empty finds out by its variables"
+    )
     store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
     model: str = _setting("catdog", _text, "name of the model that answers whoever names none")
     models: tuple[str, ...] = _setting((), _names, "models to serve, separated by commas; empty for all in the store")
@@ -130,6 +153,9 @@ class Settings:
     )
     timeout: int = _setting(60, _integer(5, 3600), "seconds after which a worker that hangs is replaced")
     drain: float = _setting(0.0, _seconds(0, 3600), "seconds between not being ready and stopping, after SIGTERM")
+    keep_alive: int = _setting(
+        75, _integer(1, 86400), "seconds that an idle connection is kept; more than nginx keeps it, which is 60"
+    )
     load_wait: float = _setting(10.0, _seconds(0, 600), "seconds a new worker waits for its model before it listens")
     dialects: tuple[str, ...] = _setting(DIALECTS, _dialects, "protocols to speak beside our own: all, none, or names")
     v1_status: str = _setting(
@@ -139,6 +165,8 @@ class Settings:
         "compatible", _choice("compatible", "truthful"), "truthful gives 503 also where a protocol's original misleads"
     )
     repository_control: bool = _setting(False, _boolean, "let clients unload and load models: V2's repository calls")
+    vertex_health: str = _setting("", _route, "path of Vertex AI's health check; empty for none")
+    vertex_predict: str = _setting("", _route, "path of Vertex AI's predictions; empty for none")
     api_keys: str = _setting("", _file, "file of API keys, without one of which nobody is served; empty for no keys")
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
@@ -174,14 +202,17 @@ def variable(setting: Field[Any]) -> str:
 def read(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment (os.environ by default). Raises SettingsError naming every problem at once."""
     environment = os.environ if environment is None else environment
-    values, problems = {}, []
+    values, problems, said = {}, [], hosting.said(environment)
     for setting in fields(Settings):
         name = variable(setting)
-        if name in environment:
+        text = environment.get(name)
+        if text is None and setting.name in said:
+            name, text = said[setting.name]
+        if text is not None:
             try:
-                values[setting.name] = setting.metadata["parse"](environment[name])
+                values[setting.name] = setting.metadata["parse"](text)
             except ValueError as wrong:
-                problems.append(f"{name}={environment[name]!r} must be {wrong}")
+                problems.append(f"{name}={text!r} must be {wrong}")
     known = {variable(setting) for setting in fields(Settings)}
     problems += [f"{name} is not a setting" for name in sorted(environment) if _ours(name) and name not in known]
     model, models = values.get("model", Settings.model), values.get("models")

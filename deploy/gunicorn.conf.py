@@ -62,7 +62,9 @@ worker_class = "deploy.worker.Worker"
 threads = _config.threads
 timeout = _config.timeout
 graceful_timeout = 30
-keepalive = 75  # longer than nginx keeps its upstream connections (60 s), so that nginx is the one to close them
+if _config.platform == "sagemaker":
+    graceful_timeout -= 5  # it kills a container 30 s after SIGTERM
+keepalive = _config.keep_alive  # longer than nginx keeps its upstream connections, so that nginx closes them
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  heartbeats must not wait for a disk
 control_socket_disable = True
 loglevel = _config.log_level

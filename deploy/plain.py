@@ -18,7 +18,8 @@ _HEAD = re.compile(
 )
 _FIELDS = re.compile(
     r"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    r"|transfer-encoding|traceparent|inference-header-content-length):[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    r"|transfer-encoding|traceparent|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id)"
+    r":[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE | re.ASCII,
 )
 _LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query

@@ -97,6 +97,7 @@ class Worker(ThreadWorker):
         self.heads, self.bodies = Heads(), Bodies()
         self.admission, self.gathers = parts["admission"], parts["store"].gathers
         self.recorder, self.dialects = parts["recorder"], parts["dialects"]
+        self.watch = WATCH + tuple(f"GET {path}{end}".encode() for path in self.dialects.probes for end in " ?")
         self.gathering = False
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.free_since = -math.inf  # when the last piece of work ended
@@ -262,8 +263,8 @@ class Worker(ThreadWorker):
         now = time.monotonic()
         fields = request.fields if request else plain.fields(data)
         expiry = self.admission.expiry(now, fields.get("x-request-start", ""), fields.get("x-deadline-ms", ""))
-        job = Job(conn, data, body, request, fields.get("x-request-id", ""), now, expiry)
-        if data.startswith(WATCH):  # whoever watches over a busy node must not take it for a dead one
+        job = Job(conn, data, body, request, self.dialects.offered_id(fields.get), now, expiry)
+        if data.startswith(self.watch):  # whoever watches over a busy node must not take it for a dead one
             self.work(job)
         elif not self.admission.in_time(now, expiry):
             self.refuse(job, "deadline_exceeded")
@@ -361,18 +362,20 @@ class Worker(ThreadWorker):
         )
 
     def refuse(self, job: Job, code: str) -> None:
-        """Answer 503, without having worked on it."""
+        """Answer that it comes at a bad time, without having worked on it."""
         self.recorder.busy = bool(self.waiting)
         method, path = ("POST", job.request.path) if job.request else plain.target(job.data)
-        queued = time.monotonic() - job.arrived
-        message, request_id = self.admission.refusal(code, job.offered_id, method, path, queued)
         keep = self.alive and (job.keeps if job.request else plain.is_all(job.data))
-        self.finish(job.conn, self.refusal(path, code, message, request_id, keep=keep), keep=keep)
+        answer = self.refusal(code, job.offered_id, method, path, time.monotonic() - job.arrived, keep=keep)
+        self.finish(job.conn, answer, keep=keep)
 
-    def refusal(self, path: str, code: str, message: str, request_id: str, *, keep: bool) -> bytes:
-        """The whole answer 503, in the form of the dialect that the path belongs to."""
-        content = self.dialects.of(path).error(503, code, message, request_id)
-        return answers.written(503, request_id, content, keep=keep, headers=RETRY)
+    def refusal(self, code: str, offered_id: str, method: str, path: str, queued: float, *, keep: bool) -> bytes:
+        """The whole answer, with the status and in the form of the dialect that the path belongs to; it is recorded."""
+        dialect = self.dialects.of(path)
+        status = dialect.overload_status
+        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status)
+        content = dialect.error(status, code, message, request_id)
+        return answers.written(status, request_id, content, keep=keep, headers=RETRY)
 
     def finish(self, conn: TConn, answer: bytes, *, keep: bool) -> None:
         """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept."""
@@ -461,16 +464,15 @@ class Worker(ThreadWorker):
     def late_answer(self, req: Any, conn: TConn) -> bytes:
         """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
         those that `take` lets go first."""
-        if f"{req.method} {req.path}".encode().startswith(WATCH):
+        if f"{req.method} {req.path} ".encode().startswith(self.watch):
             return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
         if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
             return b""
-        message, request_id = self.admission.refusal(
-            "deadline_exceeded", fields.get("x-request-id", ""), req.method, req.path, time.monotonic() - conn.handed
-        )
-        return self.refusal(req.path, "deadline_exceeded", message, request_id, keep=False)
+        waited = time.monotonic() - conn.handed
+        offered_id = self.dialects.offered_id(fields.get)
+        return self.refusal("deadline_exceeded", offered_id, req.method, req.path, waited, keep=False)
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """Back in the main loop: forget a connection that a thread has closed."""

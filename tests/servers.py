@@ -203,7 +203,9 @@ def _wait_until_up(server: Server, path: str) -> None:
 
 def clean_environment(**settings: object) -> dict[str, str]:
     """This environment with the given settings of Kiln and no others."""
-    ours = re.compile(r"KILN_|PROMETHEUS_|GUNICORN_|NGINX$|SCRIPT_NAME$|WEB_CONCURRENCY$")
+    ours = re.compile(
+        r"KILN_|PROMETHEUS_|GUNICORN_|SAGEMAKER_|AIP_|AZUREML_|FC_|AWS_|NGINX$|SCRIPT_NAME$|WEB_CONCURRENCY$"
+    )
     environment = {name: value for name, value in os.environ.items() if not ours.match(name)}
     return environment | {f"KILN_{name.upper()}": str(value) for name, value in settings.items()}
 

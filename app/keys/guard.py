@@ -6,7 +6,7 @@ import hmac
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from flask import Flask, Request, request
@@ -102,12 +102,15 @@ class Guard:
         return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
-def install(app: Flask, guard: Guard) -> None:
-    """Ask the guard before anything else looks at a request, whatever its path, so that nobody learns which exist."""
+def install(app: Flask, guard: Guard, probes: Collection[str]) -> None:
+    """Ask the guard before anything else looks at a request, whatever its path, so that nobody learns which exist.
+
+    probes: the paths of platforms' health checks, which are open, too.
+    """
 
     @app.before_request
     def check() -> None:
-        if request.path not in OPEN:
+        if request.path not in OPEN and request.path not in probes:
             guard.check(request)
 
 

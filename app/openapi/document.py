@@ -8,6 +8,7 @@ from model.store import Model
 
 from .. import release
 from ..dialects import Dialect
+from ..keys.guard import OPEN
 from ..settings import Settings
 from .models import models as list_models
 from .models import one_model
@@ -39,9 +40,12 @@ def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dia
         },
         "components": {"schemas": {"Error": _error()}},
     }
-    for dialect in dialects:
-        whole["paths"].update(dialect.paths(models, settings))
-    return with_keys(whole) if settings.api_keys else whole
+    spoken = tuple(dialects)
+    for dialect in reversed(spoken):  # the first that has a path is whose it is
+        for path, operations in dialect.paths(models, settings).items():
+            whole["paths"].setdefault(path, {}).update(operations)
+    probes = {path for dialect in spoken for path in dialect.probes(settings)}
+    return with_keys(whole, OPEN | probes) if settings.api_keys else whole
 
 
 def _ready() -> Schema:

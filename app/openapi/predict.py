@@ -19,10 +19,10 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
         "operationId": "predict",
         "summary": "Ask a model about one or more pictures, or instances of its tensors",
         "description": "What a model takes and answers is at /models/{name}.",
-        "parameters": [*_choice(models), *_top(models), id_parameter(), _client()],
+        "parameters": [*choice(models), *_top(models), id_parameter(), _client()],
         "requestBody": {"required": True, "content": _content(models, settings)},
         "responses": {
-            "200": ok(JSON, _answer(models), "One prediction for each instance, in order"),
+            "200": ok(JSON, answer(models), "One prediction for each instance, in order"),
             "400": error("Nothing sent, or the request, a picture or a tensor is wrong"),
             "404": error("No such model, version or label; the message lists what there is"),
             "408": error("The body came too slowly"),
@@ -34,7 +34,8 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
     }
 
 
-def _choice(models: Sequence[Model]) -> list[Schema]:
+def choice(models: Sequence[Model]) -> list[Schema]:
+    """The parameters that say which model, version or label."""
     name: Schema = {"type": "string", "minLength": 1}
     if models:
         name = {"type": "string", "enum": [model.bundle.name for model in models], "default": models[0].bundle.name}
@@ -95,7 +96,8 @@ def _raw(settings: Settings) -> Schema:
     }
 
 
-def _answer(models: Sequence[Model]) -> Schema:
+def answer(models: Sequence[Model]) -> Schema:
+    """The body of a 200."""
     text: Schema = {"type": "string"}
     return fields(
         model=fields(name=text, version=text),

@@ -13,22 +13,36 @@ from .parts import Schema, any_of, array, fields
 
 def instance(model: Model) -> Schema:
     """One item of "instances"."""
+    return any_of(instance_forms(model))
+
+
+def instance_forms(model: Model) -> list[Schema]:
+    """Of an item of "instances": the value of the one input, or an object with that of each."""
     if model.bundle.preprocessing is not None:
-        return _PICTURE
+        return [_PICTURE]
     inputs = {tensor.name: nested(value(tensor.dtype), tensor.shape[1:]) for tensor in model.bundle.inputs}
     by_name = fields(**inputs) | {"additionalProperties": False}
-    return any_of([next(iter(inputs.values())), by_name]) if len(inputs) == 1 else by_name
+    return [next(iter(inputs.values())), by_name] if len(inputs) == 1 else [by_name]
 
 
 def prediction(model: Model) -> Schema:
     """One item of "predictions"."""
-    outputs = {
+    if not model.bundle.labels:
+        return outputs(model)
+    others = dict(list(_outputs(model).items())[1:])
+    return labelled(model.bundle.labels, {"outputs": fields(**others)} if others else {})
+
+
+def outputs(model: Model, *, columns: bool = False) -> Schema:
+    """A model's own outputs for one instance, or as columns for all of them."""
+    found = {name: array(schema) if columns else schema for name, schema in _outputs(model).items()}
+    return next(iter(found.values())) if len(found) == 1 else fields(**found)
+
+
+def _outputs(model: Model) -> dict[str, Schema]:
+    return {
         tensor.name: nested(answered(tensor.dtype), tensor.shape[1:], fixed=False) for tensor in model.bundle.outputs
     }
-    if not model.bundle.labels:
-        return next(iter(outputs.values())) if len(outputs) == 1 else fields(**outputs)
-    others = dict(list(outputs.items())[1:])
-    return labelled(model.bundle.labels, {"outputs": fields(**others)} if others else {})
 
 
 def labelled(labels: Sequence[str], others: dict[str, Schema]) -> Schema:

@@ -21,12 +21,17 @@ def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
     Raises RequestError 400 where the body is no JSON (NaN, Infinity, numbers beyond a double and deep nesting
     included) or has no such list.
     """
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
-        hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
-        raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault
+    data = load(body)
     instances = data.get("instances") if isinstance(data, dict) else None
     if not isinstance(instances, list):
         raise RequestError(400, "bad_instances", f"Send an object with a list: {form()}")
     return instances
+
+
+def load(body: bytes) -> Any:
+    """A JSON text -> its value. Raises RequestError 400; NaN, Infinity, and what is nested too deep are no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
+        raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault

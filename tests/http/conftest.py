@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -31,3 +33,17 @@ def many_app(many_store: Path) -> Flask:
 def many(many_app: Flask) -> FlaskClient:
     """A client of a service with many models; `pets` is the default one."""
     return many_app.test_client()
+
+
+@pytest.fixture(scope="module")
+def make_app() -> Iterator[Callable[..., Flask]]:
+    """Make an application with settings of one's own; its store is followed no more when the file's tests are done."""
+    made = []
+
+    def make(**settings: Any) -> Flask:
+        made.append(create_app(Settings(load_wait=100, **settings)))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.extensions["kiln"]["store"].close()

@@ -10,6 +10,7 @@ from flask import Flask, abort
 
 from app import dialects, errors
 from app.dialects import Dialect, Dialects
+from app.settings import Settings
 from app.telemetry import recording, request_id
 from app.telemetry.timing import KILN
 from model import errors as model_errors
@@ -35,8 +36,9 @@ RAISED: dict[str, tuple[Exception, int, str]] = {
 @pytest.fixture(scope="module")
 def toy() -> Flask:
     app = Flask("toy")
-    dialects.install(app, Dialects((), Dialect(KILN, lambda path: True, lambda *_: None)))
-    request_id.install(app)
+    spoken = Dialects((), Dialect(KILN, lambda path: True, lambda *_: None), Settings())
+    dialects.install(app, spoken)
+    request_id.install(app, spoken.offered_id)
     recording.install(app, recording.Recorder())
     errors.install(app)
     api = errors.Api(app)
@@ -56,6 +58,23 @@ def toy() -> Flask:
     api.add_resource(Abort, "/abort/<int:status>")
     app.add_url_rule("/plain/<name>", view_func=plain)
     return app
+
+
+@pytest.mark.parametrize(("path", "status"), [("/theirs", 429), ("/ours", 503)])
+def test_a_dialect_says_overload_in_its_own_way(path: str, status: int) -> None:
+    app = Flask("busy")
+    theirs = Dialect("theirs", lambda path: path == "/theirs", lambda *_: None, overload_status=429)
+    spoken = Dialects((theirs,), Dialect(KILN, lambda path: True, lambda *_: None), Settings())
+    dialects.install(app, spoken)
+    request_id.install(app, spoken.offered_id)
+    errors.install(app)
+
+    @app.route(path)
+    def busy() -> None:
+        raise model_errors.Overloaded("m")
+
+    answer = app.test_client().get(path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (status, "1")
 
 
 @pytest.mark.parametrize("way", ["restful", "plain"])

@@ -28,6 +28,7 @@ case $1 in
         shift
         echo "pid=$$"
         echo "cwd=$PWD"
+        [ -z "${KILN_PLATFORM:-}" ] || echo "platform=$KILN_PLATFORM"
         for argument; do echo "argument=$argument"; done
         exit "${EXIT:-0}"
         ;;
@@ -145,7 +146,21 @@ def checkout(bare):
     return bare
 
 
-COMMANDS = ("run", "models", "keys", "doctor", "test", "check", "bench", "load", "plan", "build", "train", "bake")
+COMMANDS = (
+    "run",
+    "serve",
+    "models",
+    "keys",
+    "doctor",
+    "test",
+    "check",
+    "bench",
+    "load",
+    "plan",
+    "build",
+    "train",
+    "bake",
+)
 COMMANDS += ("lock", "audit", "conform", "help")
 SERVE = ["venv .venv", "pip requirements/serve.txt"]
 FULL = ["venv .venv", "pip requirements.txt"]
@@ -208,7 +223,7 @@ def test_help_needs_nothing(bare, arguments):
     assert len(result.stdout.splitlines()) < 24
 
 
-@pytest.mark.parametrize("command", ["serve", "", "do_run", "--version"])
+@pytest.mark.parametrize("command", ["server", "", "do_run", "--version"])
 def test_unknown_command(bare, command):
     result = bare.run(command)
     assert (result.returncode, result.stdout) == (2, "")
@@ -228,6 +243,13 @@ def test_run_becomes_the_server(checkout):
         "argument=*",
     ]
     assert process.returncode == 7
+
+
+def test_serve_is_run_as_sagemaker_calls_it(checkout):
+    result = checkout.run("serve")
+    assert result.stdout.splitlines()[1:] == [f"cwd={checkout.root}", "platform=sagemaker"]
+    result = checkout.run("serve", "--port", "9", KILN_PLATFORM="vertex")
+    assert result.stdout.splitlines()[2:] == ["platform=vertex", "argument=--port", "argument=9"]
 
 
 def test_works_from_another_folder_and_through_links(checkout, tmp_path):
