@@ -40,6 +40,8 @@ LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker s
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
+FEW_CONNECTIONS = 64
+TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
 ACCEPTS = 64  # connections taken at a look of a busy worker
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 RETRY = (("Retry-After", "1"),)  # seconds
@@ -100,6 +102,7 @@ class Worker(ThreadWorker):
         self.watch = WATCH + tuple(f"GET {path}{end}".encode() for path in self.dialects.probes for end in " ?")
         self.gathering = False
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
+        self.others_turn = -math.inf  # until then
         self.free_since = -math.inf  # when the last piece of work ended
         self.working: dict[TConn, float] = {}  # what threads compute, since when
         self.waiting: deque[Job] = deque()
@@ -218,7 +221,13 @@ class Worker(ThreadWorker):
             self.read_on(conn, data)
 
     def await_first_byte(self, conn: TConn) -> None:
-        """Leave a new connection that is silent to the poller; browsers open some in advance."""
+        """Leave a new connection that is silent to the poller; browsers open some in advance.
+
+        The next one is another worker's, as it is where this one has a request to answer. With many connections chance
+        shares them fairly enough.
+        """
+        if self.nr_conns <= FEW_CONNECTIONS:
+            self.others_turn = time.monotonic() + TURN_SECONDS
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
@@ -280,6 +289,9 @@ class Worker(ThreadWorker):
             patience = timeout
         else:
             patience = LOOK_SECONDS if self.gathering and self.busy >= self.cfg.threads else 0
+        if (left := self.others_turn - time.monotonic()) > 0:
+            self.set_accept_enabled(False)  # the main loop enables it again
+            patience = min(patience, left)
         if self.heads or self.bodies:
             patience = min(patience, TICK_SECONDS)
         super().wait_for_and_dispatch_events(patience)
@@ -418,8 +430,9 @@ class Worker(ThreadWorker):
         return keep
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Listen, unless every thread has a connection."""
-        super().set_accept_enabled(enabled and self.busy < self.cfg.threads)
+        """Listen, unless every thread has a connection, or it is another worker's turn."""
+        ours = self.busy < self.cfg.threads and time.monotonic() >= self.others_turn
+        super().set_accept_enabled(enabled and ours)
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
