@@ -31,7 +31,7 @@ class Admission:
     recorder: is told of what was refused."""
 
     def __init__(self, deadline: float, recorder: Recorder | None = None) -> None:
-        self._deadline = deadline
+        self.deadline = deadline
         self._mean = 0.0
         self._recorder = recorder or Recorder()
 
@@ -47,7 +47,7 @@ class Admission:
         shorten its deadline, not lengthen it. Without one of its own, the time before now does not count: requests that
         waited while the service was restarted are answered, not refused.
         """
-        expiry = now + self._deadline
+        expiry = now + self.deadline
         if patience.isascii() and patience.isdecimal() and len(patience) < 10:
             expiry = min(expiry, now - _since(started) + int(patience) / 1000)
         return expiry
@@ -58,7 +58,7 @@ class Admission:
 
     def in_time(self, now: float, expiry: float) -> bool:
         """May work on a request begin now? Not if its answer would be late; of a slow model's time a fifth counts."""
-        return now + min(self._mean, self._deadline / 5) <= expiry
+        return now + min(self._mean, self.deadline / 5) <= expiry
 
     def refusal(
         self, code: str, offered_id: str, method: str = "", path: str = "", queued: float = 0.0, status: int = 503

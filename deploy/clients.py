@@ -8,6 +8,7 @@ import math
 import re
 import socket
 import struct
+import sys
 import termios
 import time
 from collections import OrderedDict
@@ -23,6 +24,7 @@ ANSWER_RATE = 16 * 1024  # bytes a second that it must take on average, beyond t
 TICK_SECONDS = 0.25  # how exactly deadlines are kept
 HEAD_BYTES = 8192
 READ_BYTES = 65536  # in one piece; most photos need no second one
+_THROW_AWAY = socket.MSG_DONTWAIT | (socket.MSG_TRUNC if sys.platform == "linux" else 0)
 _LENGTH = re.compile(rb"\nContent-Length:[ \t]*([^\r]*)", re.IGNORECASE)
 _WAITS = re.compile(rb"\n(?:Transfer-Encoding|Expect)[ \t]*:", re.IGNORECASE)
 
@@ -127,12 +129,29 @@ class OneSend:
             return self.held
 
 
-def read_now(client: socket.socket) -> bytes:
-    """What has arrived, up to READ_BYTES, without waiting; empty where that is nothing, or the client is gone."""
+def read_now(client: socket.socket, most: int = READ_BYTES) -> bytes:
+    """What has arrived, without waiting; empty where that is nothing, or the client is gone."""
     try:
-        return client.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        return client.recv(most, socket.MSG_DONTWAIT)
     except OSError:
         return b""
+
+
+def discard(client: socket.socket, count: int) -> bool:
+    """Throw away what comes next of what has arrived. False where less has, and then nothing is thrown away.
+
+    Linux does not even copy it (MSG_TRUNC, tcp(7)); what it hands over has its length and no meaning.
+    """
+    try:
+        return count <= _arrived(client) and (not count or len(client.recv(count, _THROW_AWAY)) == count)
+    except OSError:
+        return False
+
+
+def _arrived(client: socket.socket) -> int:
+    """Bytes that can be read. Raises OSError."""
+    found: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
+    return found
 
 
 def is_whole(data: bytes, client: socket.socket) -> bool:
@@ -147,8 +166,7 @@ def is_whole(data: bytes, client: socket.socket) -> bool:
     if not lengths:
         return True
     try:
-        waiting: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
-        return len(lengths) == 1 and len(data) + waiting >= end + int(lengths[0])
+        return len(lengths) == 1 and len(data) + _arrived(client) >= end + int(lengths[0])
     except (OSError, ValueError):
         return False
 

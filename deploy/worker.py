@@ -34,7 +34,19 @@ from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
 from .arriving import Bodies, Heads
-from .clients import HEAD_BYTES, TICK_SECONDS, Idle, OneSend, is_gone, is_whole, parser_of, read_now, send_all, send_now
+from .clients import (
+    HEAD_BYTES,
+    TICK_SECONDS,
+    Idle,
+    OneSend,
+    discard,
+    is_gone,
+    is_whole,
+    parser_of,
+    read_now,
+    send_all,
+    send_now,
+)
 
 LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 NOTIFY_SECONDS = 0.5
@@ -167,14 +179,14 @@ class Worker(ThreadWorker):
             return
         conn.polled = True
         self.keepalived_conns.remove(conn)
-        self.take(conn, read_now(client))
+        self.take(conn, self.receive(conn))
 
     def enqueue_req(self, conn: TConn) -> None:
         """A request on a new connection, or one that was read along with the request before it."""
         conn.polled = False
         if conn.parser is not None and conn.parser.unreader.buf.getvalue():
             self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
-        elif (data := read_now(conn.sock)) or conn.data_ready or not self.alive:
+        elif (data := self.receive(conn)) or data is None or conn.data_ready or not self.alive:
             self.take(conn, data)
         else:
             self.await_first_byte(conn)
@@ -202,8 +214,22 @@ class Worker(ThreadWorker):
         self.murder_pending()
         self.murder_keepalived()
 
-    def take(self, conn: TConn, data: bytes) -> None:
+    def receive(self, conn: TConn) -> bytes | None:
+        """What a connection has sent. None where that was a request, and is refused already: of one that there is no
+        time for, the body is not even copied."""
+        if self.admission.admits(len(self.waiting) + self.busy, self.admission.deadline):
+            return read_now(conn.sock)
+        data = read_now(conn.sock, plain.MAX_HEAD)
+        request = plain.read(data) if self.express else None
+        if request and discard(conn.sock, request.ends - len(data)):
+            self.refuse(self.job(conn, data, None, request), "overloaded")
+            return None
+        return data + read_now(conn.sock)
+
+    def take(self, conn: TConn, data: bytes | None) -> None:
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
+        if data is None:
+            return
         request = plain.read(data) if self.express else None
         if request and request.ends > len(data):
             late = time.monotonic() + self.body_seconds
@@ -269,10 +295,8 @@ class Worker(ThreadWorker):
 
     def admit(self, conn: TConn, data: bytes, body: bytearray | None, request: plain.Plain | None) -> None:
         """Let a request that is here as a whole wait for its turn, or refuse it."""
-        now = time.monotonic()
-        fields = request.fields if request else plain.fields(data)
-        expiry = self.admission.expiry(now, fields.get("x-request-start", ""), fields.get("x-deadline-ms", ""))
-        job = Job(conn, data, body, request, self.dialects.offered_id(fields.get), now, expiry)
+        job = self.job(conn, data, body, request)
+        now, expiry = job.arrived, job.expiry
         if data.startswith(self.watch):  # whoever watches over a busy node must not take it for a dead one
             self.work(job)
         elif not self.admission.in_time(now, expiry):
@@ -282,6 +306,13 @@ class Worker(ThreadWorker):
             self.waiting_conns.add(conn)
         else:
             self.refuse(job, "overloaded")
+
+    def job(self, conn: TConn, data: bytes, body: bytearray | None, request: plain.Plain | None) -> Job:
+        """What is to be done."""
+        now = time.monotonic()
+        fields = request.fields if request else plain.fields(data)
+        expiry = self.admission.expiry(now, fields.get("x-request-start", ""), fields.get("x-deadline-ms", ""))
+        return Job(conn, data, body, request, self.dialects.offered_id(fields.get), now, expiry)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look who is there, then work until it is time to look again."""
