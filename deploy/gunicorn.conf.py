@@ -5,6 +5,7 @@ Command-line options of gunicorn override what is set here.
 
 import gc
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -61,6 +62,12 @@ workers = _config.worker_count()
 worker_class = "deploy.worker.Worker"
 threads = _config.threads
 timeout = _config.timeout
+# Each connection is an open file. Who comes when all are taken waits, and the longest idle one is closed for him.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_files = 8192 if _hard == resource.RLIM_INFINITY else min(8192, _hard)
+if _soft != resource.RLIM_INFINITY and _soft < _files:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_files, _hard))
+worker_connections = max(100, min(4000, _files - 200))
 graceful_timeout = 30
 if _config.platform == "sagemaker":
     graceful_timeout -= 5  # it kills a container 30 s after SIGTERM

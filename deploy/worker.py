@@ -50,11 +50,11 @@ from .clients import (
 
 LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 NOTIFY_SECONDS = 0.5
-LOOK_SECONDS = 0.01  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
+LOOK_SECONDS = 0.02  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
-ACCEPTS = 64  # connections taken at a look of a busy worker
+ACCEPTS = 512  # connections taken at a look of a busy worker
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 RETRY = (("Retry-After", "1"),)  # seconds
 _CONFIG = "gunicorn.config"  # where hooks live that do nothing
