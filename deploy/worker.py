@@ -54,6 +54,7 @@ LOOK_SECONDS = 0.02  # how often a busy worker looks for new requests, to refuse
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
+LONGEST_TURN = 10
 ACCEPTS = 512  # connections taken at a look of a busy worker
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 RETRY = (("Retry-After", "1"),)  # seconds
@@ -249,11 +250,11 @@ class Worker(ThreadWorker):
     def await_first_byte(self, conn: TConn) -> None:
         """Leave a new connection that is silent to the poller; browsers open some in advance.
 
-        The next one is another worker's, as it is where this one has a request to answer. With many connections chance
-        shares them fairly enough.
+        The next one is another worker's, as it is where this one has a request to answer, and the longer so the more
+        this one has. With many connections chance shares them fairly enough.
         """
-        if self.nr_conns <= FEW_CONNECTIONS:
-            self.others_turn = time.monotonic() + TURN_SECONDS
+        if self.cfg.workers > 1 and self.nr_conns <= FEW_CONNECTIONS:
+            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
