@@ -26,8 +26,8 @@ def available() -> bool:
 
 
 def megabytes(program: Program) -> float:
-    """PSS of the program and all its children, in units of 10^6 bytes."""
-    return _sum([process.pid for process in program.family()], _PSS)
+    """PSS of the program and all that it started, in units of 10^6 bytes."""
+    return _sum([process.pid for process in program.everyone()], _PSS)
 
 
 def own_megabytes(processes: Sequence[int]) -> float:
