@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -176,9 +177,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="with --peers: how many at a time (default: 1 4 16 64)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="with --peers: also write the tables there")
+    parser.add_argument("--json", type=_path, metavar="FILE", help="also write everything there")
+    parser.add_argument("--markdown", type=_path, metavar="FILE", help="with --peers: also write the tables there")
     return parser
+
+
+def _path(text: str) -> Path:
+    """From where the caller of the launcher stands, which starts this in the project's folder."""
+    return Path(os.environ.get("KILN_CWD", "."), text)
 
 
 def _positive(text: str) -> int:

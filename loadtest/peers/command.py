@@ -39,9 +39,14 @@ def run(console: Console, wanted: Wanted) -> int:
     """Measure, print, write. Exit status 1 says that a result is not valid, or that nothing could be measured."""
     if not wrk.available():
         raise Failed("wrk is not installed, which posts the photos. On Debian or Ubuntu: apt-get install wrk")
+    for file in filter(None, (wanted.json, wanted.markdown)):
+        if not file.parent.is_dir():
+            raise Failed(f"{file} cannot be written: there is no folder {file.parent}.")
     report.machine(console, machine.describe(), machine.warning())
     with console.status("") as status, tempfile.TemporaryDirectory(prefix="kiln-peers-") as folder:
-        found = _measure(wanted, Path(folder), status.update)
+        names, left_out = _with_environments(wanted.names or NAMES, console)
+        found = _measure(names, wanted, Path(folder), status.update)
+    found.outcome.left_out = {**left_out, **found.outcome.left_out}
     tables.show(console, found)
     if wanted.json:
         wanted.json.write_text(json.dumps(found.to_json(), indent=2) + "\n")
@@ -50,24 +55,28 @@ def run(console: Console, wanted: Wanted) -> int:
     return 1 if found.faults() else 0
 
 
-def _measure(wanted: Wanted, folder: Path, tell: Callable[[str], None]) -> Findings:
-    names = list(wanted.names or NAMES)
-    left_out = {}
-    for name in dict.fromkeys(peer.environment or peer.name for peer in PEERS if peer.name in names):
+def _with_environments(names: Sequence[str], console: Console) -> tuple[list[str], dict[str, str]]:
+    """The peers that have an environment, making those that are missing; and why the others have none."""
+    broken: dict[str, str] = {}
+    wanted = [peer for peer in PEERS if peer.name in names]
+    for name in dict.fromkeys(peer.environment for peer in wanted):
         try:
-            environments.ensure(name, tell)
+            environments.ensure(name, console.print)
         except Failed as failed:
-            for peer in PEERS:
-                if peer.name in names and name in (peer.environment, peer.name):
-                    left_out[peer.name] = str(failed)
-                    names.remove(peer.name)
-    models = {}
+            broken[name] = str(failed)
+            console.print(str(failed), style="yellow", markup=False, highlight=False)
+    left_out = {peer.name: broken[peer.environment] for peer in wanted if peer.environment in broken}
+    return [name for name in names if name not in left_out], left_out
+
+
+def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[[str], None]) -> Findings:
+    left_out, models = {}, {}
     if any(peer.name in names for peer in PEERS):
         tell("converting the model to ONNX")
         try:
             models[ONNX] = _onnx(folder / "model.onnx")
         except Failed as failed:
-            left_out["ONNX Runtime"] = str(failed)
+            left_out[ENGINES[ONNX][1]] = str(failed)
     models[LITERT] = servers.newest_bundle() / "model.tflite"
     taking_part = contestants(names, models)
     tell("decode and engine alone")
@@ -101,7 +110,7 @@ def _versions(names: Sequence[str]) -> dict[str, str]:
     engines = [package for package, _ in ENGINES.values()]
     found = {}
     for peer in PEERS:
-        if peer.name in names and not peer.environment:
-            installed = environments.versions(peer.name, [*peer.packages, *engines, "numpy", "pillow"])
+        if peer.name in names:
+            installed = environments.versions(peer.environment, [*peer.packages, *engines, "numpy", "pillow"])
             found[peer.title] = ", ".join(f"{name} {version}" for name, version in installed.items())
     return found

@@ -90,7 +90,7 @@ def _started(peer: Peer, engine: str, model: Path, question: Question) -> Iterat
     ports = {name: free_port() for name in ("port", "second", "third")}
     # A short path: Ray and HAProxy put sockets there.
     with tempfile.TemporaryDirectory(prefix="kiln-", ignore_cleanup_errors=True) as run:
-        places = {**ports, "run": run, "bin": environments.python(peer.environment or peer.name).parent}
+        places = {**ports, "run": run, "bin": environments.python(peer.environment).parent}
         command = [part.format(**places) for part in peer.command]
         settings = {name: value.format(**places) for name, value in peer.settings.items()}
         with running(command, {**_settings(engine, model), "HOME": run, **settings}, folder=peer.folder) as program:

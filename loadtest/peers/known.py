@@ -52,8 +52,8 @@ class Peer:
 
     title: its name as people know it. files: what a user writes for it, beside the model's code in `shared`.
     packages: the servers whose versions are told. command, settings: in which {bin} stands for the environment's
-    programs, {port}, {second} and {third} for ports, {run} for a folder that is empty. environment: the folder whose
-    requirements it takes, where that is not its own. ask: a photo in the form that it takes.
+    programs, {port}, {second} and {third} for ports, {run} for a folder that is empty. shares: the peer whose folder
+    and environment it takes, where it is but another way to start that. ask: a photo in the form that it takes.
     """
 
     name: str
@@ -62,13 +62,18 @@ class Peer:
     packages: Sequence[str]
     command: Sequence[str]
     settings: Mapping[str, str] = field(default_factory=dict)
-    environment: str = ""
+    shares: str = ""
     ask: Callable[[Photo], Question] = raw
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment and of its folder."""
+        return self.shares or self.name
 
     @property
     def folder(self) -> Path:
         """Of its files and its pinned requirements."""
-        return environments.PEERS / (self.environment or self.name)
+        return environments.PEERS / self.environment
 
     def written(self, engine: str) -> list[Path]:
         """All that a user writes to serve the model with that engine."""
@@ -133,7 +138,7 @@ PEERS = (
     Peer(
         "ray-fast",
         "Ray Serve, high throughput",
-        environment="ray",
+        shares="ray",
         # Both by name in its guide to high throughput; the rest moves HAProxy's files and ports.
         settings={
             **_RAY,

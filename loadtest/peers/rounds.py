@@ -6,6 +6,7 @@ shares pages with its neighbours. So each round also has a start, and the figure
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,11 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .. import memory, wrk
 from ..bare import bare_loop
 from ..figures import Spread
-from ..processes import Failed
-from .contestants import LABELS, Contestant
+from ..processes import Failed, Program
+from .contestants import KILN, LABELS, Contestant
 
 _WARM_UP = 2  # seconds, so that every process has answered
 _WARM_UP_CONNECTIONS = 16
@@ -25,9 +28,10 @@ _WARM_UP_CONNECTIONS = 16
 
 @dataclass
 class Point:
-    """One number of connections, one figure a round."""
+    """One number of connections, one figure a round. cpu_ms: time on a CPU of all its processes, for one answer."""
 
     per_second: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
 
@@ -70,7 +74,10 @@ def measure(
     levels: Sequence[int],
     tell: Callable[[str], None],
 ) -> Outcome:
-    """Every contestant once a round, and the bare loop. Whoever fails is left out from then on, by name."""
+    """Every contestant once a round, and the bare loop. A peer that fails is left out from then on, by name.
+
+    levels: numbers of connections. Raises Failed where Kiln or the bare loop fails.
+    """
     found = Outcome({contestant.name: Series() for contestant in contestants})
     for number in range(1, rounds + 1):
         tell(f"round {number} of {rounds}: bare loop")
@@ -84,6 +91,8 @@ def measure(
             try:
                 _turn(contestant, found.series[contestant.name], seconds, levels, partial(_tell, tell, where))
             except Failed as failed:
+                if contestant.server == KILN:
+                    raise
                 found.left_out[contestant.name] = str(failed)
                 del found.series[contestant.name]
     return found
@@ -104,6 +113,8 @@ def _turn(
         def ask(length: int, connections: int) -> wrk.Result:
             result = wrk.run(server.url, Path(body.name), length, connections, contestant.question.kind, LABELS)
             server.program.check()
+            if not result.requests:
+                raise Failed(f"No answers over {connections} connections: {result}")
             server.program.settle()
             return result
 
@@ -111,13 +122,26 @@ def _turn(
         ask(_WARM_UP, _WARM_UP_CONNECTIONS)
         for connections in levels:
             tell(f"{connections} connections")
+            before = _cpu_seconds(server.program)
             result = ask(seconds, connections)
+            after = _cpu_seconds(server.program)
             if result.fault:
                 series.faults.append(f"{connections} connections: {result.fault}")
             point = series.points.setdefault(connections, Point())
             point.per_second.append(result.per_second)
+            point.cpu_ms.append(sum(after[pid] - before.get(pid, 0.0) for pid in after) / result.requests * 1e3)
             point.p50_ms.append(result.p50_ms)
             point.p99_ms.append(result.p99_ms)
         series.start_s.append(server.seconds_to_answer)
         if memory.available():
             series.memory_mb.append(memory.megabytes(server.program))
+
+
+def _cpu_seconds(program: Program) -> dict[int, float]:
+    """Process id -> time on a CPU so far, of all that the program started."""
+    found = {}
+    for process in program.everyone():
+        with contextlib.suppress(psutil.Error):
+            spent = process.cpu_times()
+            found[process.pid] = spent.user + spent.system
+    return found

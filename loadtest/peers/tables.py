@@ -11,8 +11,10 @@ from rich.table import Table
 
 from .. import report
 from ..figures import Goal, Spread
-from .findings import Findings
+from .findings import CONNECTIONS, Findings
+from .rounds import Series
 
+_PROCESSES = 2
 _VERDICTS = {True: "reached", False: "**missed**", None: ""}
 
 
@@ -27,40 +29,54 @@ class Sheet:
 
 def sheets(found: Findings) -> list[Sheet]:
     """Every table of figures: medians (lowest–highest)."""
-    levels = found.levels
-    heads = [f"{level} connections" if level > 1 else "1 connection" for level in levels]
-    measured = found.measured
-    rates = [
-        [contestant.title, *(_text(series.spread("per_second", level), 0) for level in levels)]
-        for contestant, series in measured
+    heads = [f"{level} connections" if level > 1 else "1 connection" for level in found.levels]
+    return [
+        Sheet("Answers a second", ["", *heads], _rates(found)),
+        Sheet("Latency, p50 / p99, ms", ["", *heads], _latencies(found)),
+        Sheet(
+            f"What an answer costs at {_judged(found.levels)} connections, and all else",
+            ["", "CPU ms of an answer", "first answer, s", "memory (PSS), MB", "lines of code"],
+            _costs(found),
+        ),
     ]
-    rates.append(["bare loop: decode and infer, no HTTP", *([found.bare.text(0)] * len(levels))])
+
+
+def _rates(found: Findings) -> list[list[str]]:
+    rows = [
+        [contestant.title, *(_text(series.spread("per_second", level), 0) for level in found.levels)]
+        for contestant, series in found.measured
+    ]
+    bounds = [("bare loop: decode and infer, no HTTP", found.bare.text(0))]
     if engine := found.stages.get("engine"):
-        rates.append(["the engine alone", *([f"{2000 / engine.median:,.0f}"] * len(levels))])
-    times = [
-        [
-            contestant.title,
-            *(
-                f"{_text(series.spread('p50_ms', level), 1)} / {_text(series.spread('p99_ms', level), 1)}"
-                for level in levels
-            ),
-        ]
-        for contestant, series in measured
+        bounds.append((f"the engine alone, {_PROCESSES} of it", f"{_PROCESSES * 1e3 / engine.median:,.0f}"))
+    return rows + [[name, *([text] * len(found.levels))] for name, text in bounds]
+
+
+def _latencies(found: Findings) -> list[list[str]]:
+    def both(series: Series, level: int) -> str:
+        return " / ".join(_text(series.spread(name, level), 1) for name in ("p50_ms", "p99_ms"))
+
+    return [
+        [contestant.title, *(both(series, level) for level in found.levels)] for contestant, series in found.measured
     ]
-    rest = [
+
+
+def _costs(found: Findings) -> list[list[str]]:
+    return [
         [
             contestant.title,
+            _text(series.spread("cpu_ms", _judged(found.levels)), 2),
             _text(series.spread("start_s"), 2),
             _text(series.spread("memory_mb"), 0),
             str(contestant.lines),
         ]
-        for contestant, series in measured
+        for contestant, series in found.measured
     ]
-    return [
-        Sheet("Answers a second", ["", *heads], rates),
-        Sheet("Latency, p50 / p99, ms", ["", *heads], times),
-        Sheet("", ["", "start to the first answer, s", "memory (PSS), MB", "lines of code"], rest),
-    ]
+
+
+def _judged(levels: Sequence[int]) -> int:
+    """The number of connections that the goals are judged at, or else the nearest to it."""
+    return min(levels, key=lambda level: abs(level - CONNECTIONS))
 
 
 def show(console: Console, found: Findings) -> None:
