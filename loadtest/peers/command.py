@@ -17,7 +17,7 @@ from ..processes import ROOT, Failed, plain_environment
 from . import environments, rounds, tables
 from .contestants import contestants
 from .findings import Findings
-from .known import ENGINES, LITERT, NAMES, ONNX, PEERS
+from .known import DRAFT, ENGINES, LITERT, NAMES, ONNX, PACKAGES, PEERS
 
 LEVELS = (1, 4, 16, 64)
 _EXPORT_TIMEOUT = 300.0  # seconds
@@ -76,8 +76,8 @@ def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[
         try:
             models[ONNX] = _onnx(folder / "model.onnx")
         except Failed as failed:
-            left_out[ENGINES[ONNX][1]] = str(failed)
-    models[LITERT] = servers.newest_bundle() / "model.tflite"
+            left_out[ENGINES[ONNX]] = str(failed)
+    models[LITERT] = models[DRAFT] = servers.newest_bundle() / "model.tflite"
     taking_part = contestants(names, models)
     tell("decode and engine alone")
     alone = stages.measure()
@@ -106,11 +106,10 @@ def _onnx(file: Path) -> Path:
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:
-    """Of each peer and of the engines in its environment; the tutorial's are the machine's own."""
-    engines = [package for package, _ in ENGINES.values()]
+    """Of each peer and of what runs its model; the tutorial's are the machine's own."""
     found = {}
     for peer in PEERS:
         if peer.name in names:
-            installed = environments.versions(peer.environment, [*peer.packages, *engines, "numpy", "pillow"])
+            installed = environments.versions(peer.environment, [*peer.packages, *PACKAGES])
             found[peer.title] = ", ".join(f"{name} {version}" for name, version in installed.items())
     return found

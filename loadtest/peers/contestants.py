@@ -18,6 +18,13 @@ from .known import ENGINES, LITERT, PEERS, SHARED, TUTORIAL, Peer
 
 KILN = "kiln"
 LABELS = (LABEL, "dog")  # the right one first
+# Of libraries that would take more.
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,13 @@ def contestants(names: Collection[str], models: Mapping[str, Path]) -> list[Cont
                 Contestant(
                     peer.name,
                     engine,
-                    f"{peer.title}, {ENGINES[engine][1]}",
+                    f"{peer.title}, {ENGINES[engine]}",
                     counting.lines(peer.written(engine)),
                     peer.ask(photo),
-                    partial(_started, peer, engine, model, peer.ask(photo)),
+                    partial(_started, peer, engine, models[engine], peer.ask(photo)),
                 )
-                for engine, model in models.items()
+                for engine in peer.engines
+                if engine in models
             ]
     return found
 
@@ -74,14 +82,14 @@ def _tutorial(raw: Question, models: Mapping[str, Path]) -> list[Contestant]:
             f"{title}, model.predict() (tutorial)",
             counting.lines([folder / "app.py"]),
             raw,
-            servers.tutorial,
+            partial(servers.tutorial, settings={"MODEL": str(servers.keras_file()), **_ONE_THREAD}),
         )
     ]
     if LITERT in models:
         settings = _settings(LITERT, models[LITERT])
         lines = counting.lines([folder / "app_compiled.py", *known.model_code(LITERT)])
         start = partial(servers.tutorial, "app_compiled:app", settings)
-        found.append(Contestant(TUTORIAL, LITERT, f"{title}, {ENGINES[LITERT][1]}", lines, raw, start))
+        found.append(Contestant(TUTORIAL, LITERT, f"{title}, {ENGINES[LITERT]}", lines, raw, start))
     return found
 
 
@@ -98,10 +106,9 @@ def _started(peer: Peer, engine: str, model: Path, question: Question) -> Iterat
 
 
 def _settings(engine: str, model: Path) -> dict[str, str]:
-    """What the model's code reads; one thread for each library that would take more."""
+    """What the model's code reads."""
     return {
         "MODEL": str(model),
         "PYTHONPATH": f"{SHARED}:{SHARED / f'with_{engine}'}",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
+        **_ONE_THREAD,
     }

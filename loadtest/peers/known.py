@@ -13,8 +13,9 @@ from ..servers import Question
 from . import environments
 
 SHARED = environments.PEERS / "shared"
-ONNX, LITERT = "onnx", "litert"
-ENGINES = {ONNX: ("onnxruntime", "ONNX Runtime"), LITERT: ("ai-edge-litert", "LiteRT")}
+ONNX, LITERT, DRAFT = "onnx", "litert", "litert_draft"
+ENGINES = {ONNX: "ONNX Runtime", LITERT: "LiteRT", DRAFT: "LiteRT, quick decoding"}
+PACKAGES = ("onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
 
 def raw(photo: Photo) -> Question:
@@ -54,6 +55,7 @@ class Peer:
     packages: the servers whose versions are told. command, settings: in which {bin} stands for the environment's
     programs, {port}, {second} and {third} for ports, {run} for a folder that is empty. shares: the peer whose folder
     and environment it takes, where it is but another way to start that. ask: a photo in the form that it takes.
+    engines: those that it is measured with.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Peer:
     settings: Mapping[str, str] = field(default_factory=dict)
     shares: str = ""
     ask: Callable[[Photo], Question] = raw
+    engines: Sequence[str] = (ONNX, LITERT)
 
     @property
     def environment(self) -> str:
@@ -82,7 +85,8 @@ class Peer:
 
 def model_code(engine: str) -> list[Path]:
     """The code that runs the model, which is the same in every peer."""
-    return [SHARED / "picture.py", SHARED / f"with_{engine}" / "classifier.py"]
+    folders = [f"with_{engine}"] if engine != DRAFT else [f"with_{LITERT}", f"with_{DRAFT}"]
+    return [SHARED / "picture.py", *(SHARED / folder / "classifier.py" for folder in folders)]
 
 
 # Nothing may leave the machine, nor leave something behind in the user's home.
@@ -103,6 +107,7 @@ PEERS = (
         files=("app.py",),
         packages=("fastapi", "uvicorn"),
         command=("{bin}/uvicorn", "app:app", "--workers=2", "--port={port}", "--no-access-log"),
+        engines=(ONNX, LITERT, DRAFT),
     ),
     Peer(
         "litserve",

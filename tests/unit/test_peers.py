@@ -28,7 +28,7 @@ from tests.servers import wait_for
 
 pytestmark = pytest.mark.unit
 
-MODELS = {"onnx": Path("model.onnx"), "litert": Path("model.tflite")}
+MODELS = {"onnx": Path("model.onnx"), "litert": Path("model.tflite"), "litert_draft": Path("model.tflite")}
 PHOTO = Photo("cat.jpg", b"\xff\xd8\xff photo \r\n--", "image/jpeg")
 
 
@@ -76,7 +76,7 @@ def test_every_peer_is_counted_with_the_code_that_runs_its_model() -> None:
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 def test_a_peer_is_all_there(peer: known.Peer) -> None:
-    for engine in known.ENGINES:
+    for engine in peer.engines:
         assert all(file.is_file() for file in peer.written(engine))
     pinned = environments.requirements(peer.environment).read_text()
     for package in peer.packages:
@@ -92,7 +92,7 @@ def test_requirements_of_a_peer_are_pinned_by_hash_and_run_our_engines(name: str
     assert not re.search(r"https?:|--(extra-)?index|--find-links|--trusted-host", text)
     ours = pins(ROOT / "requirements" / "serve.txt")
     theirs = pins(environments.requirements(name))
-    for package in ("ai-edge-litert", "onnxruntime", "numpy", "pillow"):
+    for package in known.PACKAGES:
         assert theirs[package] == ours[package]
 
 
@@ -129,7 +129,10 @@ def test_a_photo_in_every_form() -> None:
     [
         ([], ["kiln/litert"]),
         (["tutorial"], ["kiln/litert", "tutorial/keras", "tutorial/litert"]),
-        (["litserve", "fastapi"], ["kiln/litert", *(f"{n}/{e}" for n in ("fastapi", "litserve") for e in MODELS)]),
+        (
+            ["litserve", "fastapi"],
+            ["kiln/litert", *(f"fastapi/{engine}" for engine in MODELS), "litserve/onnx", "litserve/litert"],
+        ),
     ],
 )
 def test_kiln_and_those_that_are_named_take_part(names: list[str], found: list[str]) -> None:

@@ -9,7 +9,6 @@ SIZE = (128, 128)
 
 def to_batch(image):
     """A picture that Pillow has opened -> float32 (1, 128, 128, 3), -1 to 1."""
-    image.draft("RGB", SIZE)  # spares the JPEG decoder what the resize would throw away
     image = image.convert("RGB").resize(SIZE, Image.Resampling.BILINEAR)
     return np.asarray(image, np.float32)[np.newaxis] / 127.5 - 1
 
