@@ -37,11 +37,14 @@ def ready(name: str) -> bool:
 
 def ensure(name: str, tell: Callable[[str], None]) -> Path:
     """The interpreter of a peer, with all that it needs. Raises Failed with the reason where it cannot be had."""
-    FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two benchmarks at once make it once
-        if not ready(name):
-            _make(name, tell)
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        with (FOLDER / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two benchmarks at once make it once
+            if not ready(name):
+                _make(name, tell)
+    except OSError as fault:
+        raise Failed(f"The environment of {name} could not be made: {fault}") from fault
     return python(name)
 
 
@@ -80,7 +83,7 @@ def _run(name: str, command: list[str]) -> None:
         )
     except subprocess.CalledProcessError as fault:
         raise Failed(f"The environment of {name} could not be made: {_last_lines(fault.stdout)}") from fault
-    except (OSError, subprocess.TimeoutExpired) as fault:
+    except subprocess.TimeoutExpired as fault:
         raise Failed(f"The environment of {name} could not be made: {fault}") from fault
 
 

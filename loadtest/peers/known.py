@@ -25,13 +25,7 @@ def raw(photo: Photo) -> Question:
 
 def form(photo: Photo) -> Question:
     """A form whose field is called `request`, as the parameter is that LitServe decodes."""
-    boundary = "kiln-peers-5c0e7a91d3"
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="request"; filename="{photo.name}"\r\n'
-        f"Content-Type: {photo.kind}\r\n\r\n"
-    )
-    body = head.encode() + photo.content + f"\r\n--{boundary}--\r\n".encode()
-    return Question(body, f"multipart/form-data; boundary={boundary}")
+    return Question(*photo.form("request"))
 
 
 def open_inference(photo: Photo) -> Question:

@@ -118,7 +118,6 @@ def test_a_photo_in_every_form() -> None:
     head = f"Content-Type: {form.kind}\r\n\r\n".encode()
     (part,) = email.message_from_bytes(head + form.body, policy=email.policy.HTTP).iter_parts()
     assert part.get_param("name", header="content-disposition") == "request"
-    assert part.get_filename() == "cat.jpg"
     assert part.get_payload(decode=True) == PHOTO.content
     tensor = json.loads(known.open_inference(PHOTO).body)["inputs"][0]
     assert (tensor["shape"], tensor["datatype"]) == ([1], "BYTES")
