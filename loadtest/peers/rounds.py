@@ -7,6 +7,7 @@ shares pages with its neighbours. So each round also has a start, and the figure
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -90,7 +91,7 @@ def measure(
             where = f"round {number} of {rounds}: {contestant.title}"
             try:
                 _turn(contestant, found.series[contestant.name], seconds, levels, partial(_tell, tell, where))
-            except Failed as failed:
+            except (Failed, OSError, ValueError, subprocess.CalledProcessError) as failed:
                 if contestant.server == KILN:
                     raise
                 found.left_out[contestant.name] = str(failed)

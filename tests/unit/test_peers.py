@@ -9,16 +9,18 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
 from rich.console import Console
 
-from loadtest import bench, wrk
+from loadtest import bench, memory, wrk
 from loadtest.figures import Spread
-from loadtest.peers import command, counting, environments, known, tables
-from loadtest.peers.contestants import contestants
+from loadtest.peers import command, counting, environments, known, rounds, tables
+from loadtest.peers.contestants import Contestant, contestants
 from loadtest.peers.findings import Findings
 from loadtest.peers.known import PEERS
 from loadtest.peers.rounds import Outcome, Point, Series
@@ -198,6 +200,27 @@ def test_what_leaves_its_family_is_ended_all_the_same() -> None:
         wait_for(lambda: helper.ppid() != program.process.pid and helper not in program.family(), "it to be alone")
         assert helper in program.everyone()
     wait_for(lambda: not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE, "it to end")
+
+
+def test_the_memory_of_what_has_ended_is_none() -> None:
+    with running([sys.executable, "-c", ""], {}) as program:
+        wait_for(lambda: psutil.Process(program.process.pid).status() == psutil.STATUS_ZOMBIE, "it to end")
+        assert memory.own_megabytes([program.process.pid]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [Failed("it ended"), FileNotFoundError("no such program")])
+def test_a_peer_that_does_not_start_is_left_out_and_the_others_go_on(fault: Exception) -> None:
+    def start() -> NoReturn:
+        raise fault
+
+    peer = Contestant("ray", "onnx", "Ray Serve", 1, known.raw(PHOTO), start)
+    outcome = rounds.measure([peer], 1, 1, [1], lambda _: None)
+    assert outcome.left_out == {"ray/onnx": str(fault)}
+    assert outcome.series == {}
+    assert len(outcome.bare) == 1
+    with pytest.raises(type(fault)):
+        rounds.measure([replace(peer, server="kiln")], 1, 1, [1], lambda _: None)
 
 
 # --- Goals, faults and tables
