@@ -71,7 +71,7 @@ def tutorial(app: str = "app:app", settings: Mapping[str, str] | None = None) ->
     """
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--workers=2", f"--bind=127.0.0.1:{port}", app]
-    with running(command, settings or {"MODEL": str(keras_file())}, folder=_TUTORIAL) as program:
+    with running(command, settings or {"MODEL": str(engine_file("keras"))}, folder=_TUTORIAL) as program:
         yield answering(program, port)
 
 
@@ -81,11 +81,11 @@ def newest_bundle() -> Path:
     return max(versions, key=lambda path: int(path.name))
 
 
-def keras_file() -> Path:
-    """The model that Kiln serves, as Keras saved it."""
+def engine_file(engine: str) -> Path:
+    """The model that Kiln serves, in the form of that engine."""
     bundle = newest_bundle()
     manifest = json.loads((bundle / "bundle.json").read_bytes())
-    return bundle / str(manifest["engines"]["keras"]["file"])
+    return bundle / str(manifest["engines"][engine]["file"])
 
 
 def post(connection: http.client.HTTPConnection, photo: bytes) -> tuple[int, bytes]:

@@ -77,7 +77,7 @@ def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[
             models[ONNX] = _onnx(folder / "model.onnx")
         except Failed as failed:
             left_out[ENGINES[ONNX]] = str(failed)
-    models[LITERT] = models[DRAFT] = servers.newest_bundle() / "model.tflite"
+    models[LITERT] = models[DRAFT] = servers.engine_file(LITERT)
     taking_part = contestants(names, models)
     tell("decode and engine alone")
     alone = stages.measure()
@@ -87,7 +87,7 @@ def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[
 
 
 def _onnx(file: Path) -> Path:
-    command = [sys.executable, "-m", "loadtest.peers.onnx_file", str(servers.keras_file()), str(file)]
+    command = [sys.executable, "-m", "loadtest.peers.onnx_file", str(servers.engine_file("keras")), str(file)]
     try:
         subprocess.run(
             command,

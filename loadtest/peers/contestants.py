@@ -82,7 +82,7 @@ def _tutorial(raw: Question, models: Mapping[str, Path]) -> list[Contestant]:
             f"{title}, model.predict() (tutorial)",
             counting.lines([folder / "app.py"]),
             raw,
-            partial(servers.tutorial, settings={"MODEL": str(servers.keras_file()), **_ONE_THREAD}),
+            partial(servers.tutorial, settings={"MODEL": str(servers.engine_file("keras")), **_ONE_THREAD}),
         )
     ]
     if LITERT in models:

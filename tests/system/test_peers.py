@@ -67,7 +67,7 @@ def test_every_answer_is_looked_at(fickle: str) -> None:
 def test_a_peer_side_by_side_with_kiln() -> None:
     if not environments.ready("fastapi"):
         pytest.skip("the environment of fastapi is not made: ./kiln bench --peers fastapi")
-    taking_part = contestants(["fastapi"], {"litert": servers.newest_bundle() / "model.tflite"})
+    taking_part = contestants(["fastapi"], {"litert": servers.engine_file("litert")})
     said: list[str] = []
     outcome = rounds.measure(taking_part, 1, 1, [2], said.append)
     assert outcome.left_out == {}
