@@ -130,6 +130,7 @@ PEERS = (
             "MLSERVER_HTTP_PORT": "{port}",
             "MLSERVER_GRPC_PORT": "{second}",
             "MLSERVER_METRICS_PORT": "{third}",
+            "MLSERVER_METRICS_DIR": "{run}/metrics",
         },
         ask=open_inference,
     ),

@@ -33,4 +33,4 @@ class CatDog(ls.LitAPI):
 
 if __name__ == "__main__":
     server = ls.LitServer(CatDog(), accelerator="cpu", workers_per_device=2)
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False)
