@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from . import machine, memory, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
+from .peers import command, known
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
@@ -91,11 +93,13 @@ def _ratio(above: Series, below: Series, name: str) -> Spread:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     end_on_sigterm()
     console = Console()
-    report.machine(console, machine.describe(), machine.warning())
     try:
+        if options.peers is not None:
+            return command.run(console, _wanted(options))
+        report.machine(console, machine.describe(), machine.warning())
         findings = _measure(console, options.only, options.rounds, options.seconds)
     except Failed as failed:
         console.print(str(failed), style="red", markup=False, highlight=False)
@@ -138,13 +142,49 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
     return findings
 
 
+def _wanted(options: argparse.Namespace) -> command.Wanted:
+    levels = options.connections or command.LEVELS
+    return command.Wanted(options.peers, levels, options.rounds, options.seconds, options.json, options.markdown)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.peers is not None and options.only is not None:
+        parser.error("--only is for what Kiln is measured by alone; name the peers after --peers instead")
+    if options.peers is None and (options.connections or options.markdown):
+        parser.error("--connections and --markdown need --peers")
+    options.only = options.only or NAMES
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kiln bench", description="Measure this machine with Kiln and its peers.")
     parser.add_argument("--rounds", type=_positive, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--seconds", type=_positive, default=5, help="how long each time (default: 5)")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=" ".join(NAMES))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything there")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=" ".join(NAMES))
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=known.NAMES,
+        metavar="NAME",
+        help=f"measure Kiln side by side with other servers instead: {' '.join(known.NAMES)} (default: all)",
+    )
+    parser.add_argument(
+        "--connections",
+        nargs="+",
+        type=_positive,
+        metavar="N",
+        help="with --peers: how many at a time (default: 1 4 16 64)",
+    )
+    parser.add_argument("--json", type=_path, metavar="FILE", help="also write everything there")
+    parser.add_argument("--markdown", type=_path, metavar="FILE", help="with --peers: also write the tables there")
     return parser
+
+
+def _path(text: str) -> Path:
+    """From where the caller of the launcher stands, which starts this in the project's folder."""
+    return Path(os.environ.get("KILN_CWD", "."), text)
 
 
 def _positive(text: str) -> int:

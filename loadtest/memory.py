@@ -26,8 +26,8 @@ def available() -> bool:
 
 
 def megabytes(program: Program) -> float:
-    """PSS of the program and all its children, in units of 10^6 bytes."""
-    return _sum([process.pid for process in program.family()], _PSS)
+    """PSS of the program and all that it started, in units of 10^6 bytes."""
+    return _sum([process.pid for process in program.everyone()], _PSS)
 
 
 def own_megabytes(processes: Sequence[int]) -> float:
@@ -40,8 +40,14 @@ def own_megabytes(processes: Sequence[int]) -> float:
 
 
 def _sum(processes: Sequence[int], lines: re.Pattern[str]) -> float:
-    rollups = (Path(f"/proc/{process}/smaps_rollup").read_text() for process in processes)
-    return sum(int(number) for rollup in rollups for number in lines.findall(rollup)) * 1024 / 1e6
+    return sum(int(number) for process in processes for number in lines.findall(_rollup(process))) * 1024 / 1e6
+
+
+def _rollup(process: int) -> str:
+    """Nothing for a process that has ended meanwhile, as helpers of some servers do."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/smaps_rollup").read_text()
+    return ""
 
 
 def kiln(workers: int) -> float:

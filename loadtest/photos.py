@@ -31,8 +31,12 @@ class Photo:
         if way == "json":
             text = base64.b64encode(self.content).decode()
             return json.dumps({"instances": [{"b64": text}]}).encode(), "application/json"
+        return self.form("image")
+
+    def form(self, field: str) -> tuple[bytes, str]:
+        """(body, Content-Type) of a form with the picture in that field."""
         head = (
-            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo"\r\n'
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="photo"\r\n'
             f"Content-Type: {self.kind}\r\n\r\n"
         )
         end = f"\r\n--{_BOUNDARY}--\r\n"

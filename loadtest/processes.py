@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 _GRACE = 10.0  # seconds from SIGTERM to SIGKILL
+_MARK = "LOADTEST_PROGRAM"  # an environment variable, which what a program starts inherits
 
 
 class Failed(RuntimeError):
@@ -28,12 +30,13 @@ class Program:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, *, pipes: bool) -> None:
         self._command = " ".join(command)
+        self._mark = uuid.uuid4().hex
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed in stop()
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env=dict(environment),
+            env={**environment, _MARK: self._mark},
             stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipes else self._log,
             stderr=self._log,
@@ -53,6 +56,17 @@ class Program:
         itself = psutil.Process(self.process.pid)
         return [itself, *itself.children(recursive=True)]
 
+    def everyone(self) -> list[psutil.Process]:
+        """Its family and what left it, by a group of its own and a parent that has ended, as some servers' helpers."""
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found = self.family()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process not in found and process.environ().get(_MARK) == self._mark:
+                    found.append(process)
+        return found
+
     def cpu_seconds(self) -> list[float]:
         """Time on a CPU so far, of the process and of each that it started, in the order of `family`."""
         times = [process.cpu_times() for process in self.family()]
@@ -69,13 +83,17 @@ class Program:
             before = now
 
     def stop(self) -> None:
-        """End the whole group: asked first, then forced."""
+        """End all that it started: asked first, then forced."""
+        everyone = self.everyone()
         try:
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_GRACE)
         finally:
             self._signal(signal.SIGKILL)  # also what outlived its leader
+            for process in {*everyone, *self.everyone()}:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:

@@ -7,7 +7,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,15 @@ LABEL = "cat"
 MODEL = "catdog"
 _TUTORIAL = Path(__file__).parent / "peers" / "tutorial"
 _POLL = 0.005  # seconds
-_HEADERS = {"Content-Type": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is posted, as which media type, and to where."""
+
+    body: bytes
+    kind: str = "image/jpeg"
+    path: str = "/predict"
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,12 @@ class Server:
     program: Program
     port: int
     seconds_to_answer: float
+    path: str = "/predict"
 
     @property
     def url(self) -> str:
         """Where photos are posted."""
-        return f"http://127.0.0.1:{self.port}/predict"
+        return f"http://127.0.0.1:{self.port}{self.path}"
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection, to be closed by the caller."""
@@ -51,16 +60,19 @@ def kiln(
     options += [f"--model={model}"] if model else []
     settings = {"KILN_DEADLINE": "30"} if model else {}  # of another model, whose queue may take long
     with running([sys.executable, "deploy/run.py", *options], settings) as program:
-        yield _answering(program, port, expected)
+        yield answering(program, port, expected=expected)
 
 
 @contextlib.contextmanager
-def tutorial() -> Iterator[Server]:
-    """peers/tutorial under gunicorn's defaults, with as many workers as Kiln."""
+def tutorial(app: str = "app:app", settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """peers/tutorial under gunicorn's defaults, with as many workers as Kiln. app: another application there.
+
+    settings: its environment; by default the model that ships.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--workers=2", f"--bind=127.0.0.1:{port}", "app:app"]
-    with running(command, {"MODEL": str(_keras_file())}, folder=_TUTORIAL) as program:
-        yield _answering(program, port)
+    command = [sys.executable, "-m", "gunicorn", "--workers=2", f"--bind=127.0.0.1:{port}", app]
+    with running(command, settings or {"MODEL": str(engine_file("keras"))}, folder=_TUTORIAL) as program:
+        yield answering(program, port)
 
 
 def newest_bundle() -> Path:
@@ -69,31 +81,48 @@ def newest_bundle() -> Path:
     return max(versions, key=lambda path: int(path.name))
 
 
-def _keras_file() -> Path:
+def engine_file(engine: str) -> Path:
+    """The model that Kiln serves, in the form of that engine."""
     bundle = newest_bundle()
     manifest = json.loads((bundle / "bundle.json").read_bytes())
-    return bundle / str(manifest["engines"]["keras"]["file"])
+    return bundle / str(manifest["engines"][engine]["file"])
 
 
 def post(connection: http.client.HTTPConnection, photo: bytes) -> tuple[int, bytes]:
     """(status, body) of one answer."""
-    connection.request("POST", "/predict", photo, _HEADERS)
+    return ask(connection, Question(photo))
+
+
+def ask(connection: http.client.HTTPConnection, question: Question) -> tuple[int, bytes]:
+    """(status, body) of one answer."""
+    connection.request("POST", question.path, question.body, {"Content-Type": question.kind})
     answer = connection.getresponse()
     return answer.status, answer.read()
 
 
-def _answering(program: Program, port: int, expected: str = f'"{LABEL}"', patience: float = 120.0) -> Server:
-    """Poll until the first right answer. The listening socket is open long before a worker reads from it."""
-    photo, deadline = PHOTO.read_bytes(), time.monotonic() + patience
+def answering(
+    program: Program,
+    port: int,
+    question: Question | None = None,
+    expected: str = f'"{LABEL}"',
+    patience: float = 120.0,
+) -> Server:
+    """Poll until the first right answer. The listening socket is open long before a worker reads from it.
+
+    question: what to ask; a raw photo if there is none.
+    """
+    question = question or Question(PHOTO.read_bytes())
+    deadline, last = time.monotonic() + patience, ""
     while time.monotonic() < deadline:
         program.check()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-            status, body = post(connection, photo)
+            status, body = ask(connection, question)
+            last = f" The last was {status}: {body[:300]!r}"
             if status == 200:
                 seconds = time.perf_counter() - program.started
                 if expected.encode() not in body:
                     raise Failed(f"The answer to a photo of a {LABEL} does not say {expected}: {body[:300]!r}")
-                return Server(program, port, seconds)
+                return Server(program, port, seconds, question.path)
         time.sleep(_POLL)
-    raise Failed(f"No answer within {patience:g} s.")
+    raise Failed(f"No right answer within {patience:g} s.{last}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Result:
     p99_ms: float
     bad_statuses: int
     socket_errors: int
+    wrong: int = 0  # answers that are 2xx and name another label, where that was looked at
 
     @property
     def per_second(self) -> float:
@@ -34,6 +36,8 @@ class Result:
         """Why the result must not be used; empty when it may."""
         if self.bad_statuses or self.socket_errors:
             return f"{self.bad_statuses} answers were not 2xx, {self.socket_errors} socket errors"
+        if self.wrong:
+            return f"{self.wrong} of {self.requests} answers were wrong"
         return "" if self.requests else "no answers"
 
 
@@ -42,10 +46,20 @@ def available() -> bool:
     return shutil.which("wrk") is not None
 
 
-def run(url: str, photo: Path, seconds: int, connections: int = 16) -> Result:
-    """Post `photo` from one thread over `connections` kept-alive connections. wrk takes whole seconds."""
+def run(
+    url: str,
+    body: Path,
+    seconds: int,
+    connections: int = 16,
+    kind: str = "image/jpeg",
+    labels: Sequence[str] = (),
+) -> Result:
+    """Post a file from one thread over `connections` kept-alive connections. wrk takes whole seconds.
+
+    labels: the right one and then all others; with them every answer is looked at.
+    """
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={_PATIENCE}s", "-s", str(_SCRIPT)]
-    command = ["wrk", *options, url, "--", str(photo), "image/jpeg"]
+    command = ["wrk", *options, url, "--", str(body), kind, *labels]
     return parse(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -61,6 +75,7 @@ def parse(output: str) -> Result:
             p99_ms=values["p99_us"] / 1e3,
             bad_statuses=values["status"],
             socket_errors=sum(values[kind] for kind in ("connect", "read", "write", "timeout")),
+            wrong=values.get("wrong", 0),
         )
     except KeyError as missing:
         raise ValueError(f"wrk printed no {missing} in: {output[-500:]!r}") from missing
