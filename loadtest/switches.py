@@ -32,6 +32,7 @@ _FULL_SPEED = 3.0  # seconds
 _BETWEEN = 1.0  # seconds from one switch to the next
 _PATIENCE = 60.0  # seconds for one switch
 _POLL = 0.25  # seconds; /metrics takes a worker's time, too
+_REST = 25.0  # seconds; counts of versions that have ended are kept for 20 s, until Prometheus has them
 _FIRST = 100  # number of the first version
 
 
@@ -44,7 +45,7 @@ class Findings:
     switching_ms: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # until every worker has switched
-    memory_mb: list[float] = field(default_factory=list)  # before the first switch and after each
+    memory_mb: list[float] = field(default_factory=list)  # before the first switch, after each, after a rest
 
     @property
     def slowest(self) -> float:
@@ -58,8 +59,8 @@ class Findings:
 
     @property
     def growth(self) -> float:
-        """Memory after the last switches, by what it was before the first."""
-        return statistics.median(self.memory_mb[-3:]) / self.memory_mb[0]
+        """Memory after the last switch and some rest, by what it was before the first."""
+        return self.memory_mb[-1] / self.memory_mb[0]
 
     def goals(self) -> list[Goal]:
         """What is wanted of it."""
@@ -104,7 +105,9 @@ def measure(tell: Callable[[str], None], switches: int = SWITCHES) -> Findings:
             pause = len(connections) / found.per_second
             tell("switches: in peace")
             with _posting(connections, pause, found.failures) as found.peace_ms:
-                time.sleep(_PEACE)
+                for _ in range(round(_PEACE / _POLL)):  # as later on: to answer /metrics takes memory, too
+                    _ready(server)
+                    time.sleep(_POLL)
             found.memory_mb.append(memory.own_megabytes(processes))
             with _posting(connections, pause, found.failures) as found.switching_ms:
                 for version in range(_FIRST + 1, _FIRST + 1 + switches):
@@ -112,6 +115,9 @@ def measure(tell: Callable[[str], None], switches: int = SWITCHES) -> Findings:
                     found.seconds.append(_switch(server, waiting / str(version), store / MODEL))
                     time.sleep(_BETWEEN)
                     found.memory_mb.append(memory.own_megabytes(processes))
+                tell("switches: at rest")
+                time.sleep(_REST)
+                found.memory_mb.append(memory.own_megabytes(processes))
             server.program.check()
     return found
 
