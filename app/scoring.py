@@ -29,8 +29,7 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
         inputs = rows.read(load(body), model, settings, timing)
     else:
         inputs = (decode(model, [body], timing),)
-    with rows.told(model, timing):
-        return answer(model, inputs, min(DEFAULT_TOP, len(model.bundle.labels)), timing)
+    return answer(model, inputs, min(DEFAULT_TOP, len(model.bundle.labels)), timing)
 
 
 def read_whole(request: Request, settings: Settings) -> bytes:

@@ -122,11 +122,10 @@ def _infer(name: str, settings: Settings) -> Schema:
         "requestBody": {"required": True, "content": {JSON: {"schema": asked}, _BYTES: {"schema": binary}}},
         "responses": {
             "200": answered,
-            "400": _error("The request, a tensor or a picture is wrong"),
+            "400": _error("The request, a tensor or a picture is wrong, or the engine failed on these values"),
             "404": _error("No such model or version"),
             "408": _error("The body came too slowly"),
             "413": _error(f"The body is, or unpacks to, over {settings.max_body_bytes} bytes"),
-            "500": _error("The engine failed on these inputs"),
             "501": _error("A Content-Encoding that is not taken"),
             "503": _error("The model is not ready"),
         },

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from model.errors import ModelError
 from model.store import Model
 
 from ..errors import RequestError
-from ..predictions import decode, infer, plain
+from ..predictions import decode, plain
 from ..settings import Settings
-from ..telemetry.logs import logger
 from ..telemetry.timing import Timing
 from .instances import MOST_PROBLEMS
 from .pictures import from_base64
@@ -75,35 +72,6 @@ def rendered(key: str, model: Model, outputs: Inputs) -> dict[str, Any]:
         return {"predictions": plain(names, outputs)}
     columns = [plain([name], (values,)) for name, values in zip(names, outputs, strict=True)]
     return {"outputs": columns[0] if len(columns) == 1 else dict(zip(names, columns, strict=True))}
-
-
-def run(model: Model, inputs: Inputs, timing: Timing) -> Inputs:
-    """Infer; see `told`."""
-    with told(model, timing):
-        return infer(model, inputs, timing)
-
-
-@contextmanager
-def told(model: Model, timing: Timing) -> Iterator[None]:
-    """A tensor of the right form may still hold what the engine cannot take, such as an index that an embedding does
-    not have: that is the likeliest reason where it fails on what the client sent as it is, and the client is told.
-
-    Raises RequestError 400.
-    """
-    try:
-        yield
-    except (ModelError, RequestError):
-        raise
-    except Exception as fault:
-        if timing.images:
-            raise
-        logger.exception("model %s version %s: the engine failed", model.bundle.name, model.bundle.version)
-        raise RequestError(
-            400,
-            "inference_failed",
-            "The engine failed on these instances. Check that every value is one that the model knows, as the indices "
-            "of an embedding must be; if so, tell the operator: the log has it under the request id.",
-        ) from fault
 
 
 def _of_rows(instances: list[Any], model: Model) -> list[list[Any]]:

@@ -174,9 +174,9 @@ class Infer(_OfStore):
 
     200: {"model_name", "model_version", "id"?, "outputs": [{"name", "datatype", "shape", "parameters"?, "data"?}]},
     with binary data behind it where it was asked for.
-    400: the request, or a picture, is wrong. 404: no such model or version. 408: the body came too slowly. 413: it is
-    too large, or unpacks to too much. 500: the engine failed. 501: a Content-Encoding that is not taken. 503: the model
-    is not ready.
+    400: the request, or a picture, is wrong, or the engine failed on the values that were sent. 404: no such model or
+    version. 408: the body came too slowly. 413: it is too large, or unpacks to too much. 501: a Content-Encoding that
+    is not taken. 503: the model is not ready.
     """
 
     def post(self, name: str, version: str | None = None) -> Response:

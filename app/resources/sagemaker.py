@@ -20,7 +20,7 @@ from ..openapi.sagemaker import INVOCATIONS, PING, paths
 from ..payloads import rows
 from ..payloads.lines import from_csv, from_json
 from ..payloads.npy import dump, read_npy
-from ..predictions import decode
+from ..predictions import decode, infer
 from ..readiness import Readiness
 from ..scoring import read_whole
 from ..selection import client
@@ -79,7 +79,7 @@ class Invocations(Resource):
             key, inputs = rows.ROW, read_npy(body, model, self._settings)
         else:
             key, inputs = rows.ROW, (decode(model, [body], g.timing),)
-        return _answer(key, model, rows.run(model, inputs, g.timing))
+        return _answer(key, model, infer(model, inputs, g.timing))
 
     def _model(self) -> Model:
         """The model that the attributes name. Raises RequestError."""

@@ -15,6 +15,7 @@ from ..errors import Api, RequestError
 from ..openapi.vertex import paths
 from ..payloads import rows
 from ..payloads.instances import load
+from ..predictions import infer
 from ..readiness import Readiness
 from ..scoring import read_whole
 from ..selection import client
@@ -51,7 +52,7 @@ class VertexPredict(Resource):
         model = self._store.get(client=client(request.environ, self._settings.trusted_proxies))
         g.timing.is_for(model)
         inputs = rows.read(data, model, self._settings, g.timing)
-        answer = rows.rendered(rows.ROW, model, rows.run(model, inputs, g.timing))
+        answer = rows.rendered(rows.ROW, model, infer(model, inputs, g.timing))
         return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), mimetype=JSON)
 
 

@@ -87,7 +87,9 @@ def test_vertex_says_what_is_wrong(client: FlaskClient, body: bytes, text: str) 
 
 
 def test_without_its_variables_there_is_no_vertex(app: Flask) -> None:
-    assert app.test_client().post(PREDICT, json={"instances": [1]}).status_code == 404
+    answer = app.test_client().post(PREDICT, json={"instances": [1]})
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith("Malformed request")  # all of /v1/ is TensorFlow Serving's
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", "/ready", "/"])

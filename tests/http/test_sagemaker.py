@@ -274,7 +274,7 @@ def test_a_body_that_is_wrong(client: FlaskClient, body: bytes, text: str) -> No
         ("two", {"instances": [{"a": [1, 2, 3]}]}, "keys must be equal to: a,b"),
         ("two", {"inputs": {"a": [[1, 2, 3]] * 2, "b": [[[1, 2], [3, 4]]]}}, "inconsistent batch sizes: 2, 1"),
         ("words", {"instances": [{"b64": "/w=="}]}, "UTF-8"),
-        ("sequence", {"instances": [[11]]}, "The engine failed on these instances"),
+        ("sequence", {"instances": [[11]]}, "The engine failed on these values"),
         ("pets", {"instances": [{"b64": "?"}]}, "Unable to base64 decode"),
         ("pets", {"instances": [{"b64": "AA=="}, {"b64": 1}]}, "Expecting value/list but got object at item 1"),
         ("pets", {"instances": [{"b64": "AA=="}, 1]}, "instances[1] is not an object"),

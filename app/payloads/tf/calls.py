@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from model.errors import ModelError, PictureError
+from model.errors import PictureError
 from model.store import Model
 
 from ...predictions import decode, infer
 from ...settings import Settings
-from ...telemetry.logs import logger
 from ...telemetry.timing import Timing
 from . import examples, render, rows
 from .faults import bad, shown
@@ -69,20 +68,9 @@ def _scores(model: Model, values: np.ndarray) -> np.ndarray:
 
 
 def _outputs(model: Model, asked: rows.Asked, timing: Timing) -> tuple[np.ndarray, ...]:
-    """Decode where there are pictures, infer. Values of the right form may still be such as the engine cannot take,
-    like an index that an embedding does not have; the original calls this the client's fault, too."""
+    """Decode where there are pictures, infer."""
     try:
         inputs = (decode(model, asked.pictures, timing),) if asked.pictures else asked.inputs
     except PictureError as fault:
         raise bad(fault.message, fault.code) from fault
-    try:
-        return infer(model, inputs, timing)
-    except (ModelError, MemoryError):
-        raise
-    except Exception as fault:
-        logger.exception("model %s version %s: the engine failed", model.bundle.name, model.bundle.version)
-        raise bad(
-            "The engine failed on these values. Check that every one is such as the model knows, as the indices of an "
-            "embedding must be; if so, tell the operator: the log has it under the request id.",
-            "inference_failed",
-        ) from fault
+    return infer(model, inputs, timing)
