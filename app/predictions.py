@@ -78,18 +78,13 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing)
             for prediction, others in zip(predictions, _objects(names[1:], outputs[1:]), strict=True):
                 prediction["outputs"] = others
     else:
-        predictions = plain(names, outputs)
+        predictions = _rows(outputs[0]) if len(outputs) == 1 else _objects(names, outputs)
     body = {
         "model": {"name": bundle.name, "version": bundle.version},
         "predictions": predictions,
         "request_id": timing.request_id,
     }
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
-
-
-def plain(names: Sequence[str], outputs: Sequence[np.ndarray]) -> list[Any]:
-    """What orjson writes for each instance: the value of the one output, or an object with that of each."""
-    return _rows(outputs[0]) if len(outputs) == 1 else _objects(names, outputs)
 
 
 def _ranked(row: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, Any]:
