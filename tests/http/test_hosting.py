@@ -211,10 +211,10 @@ def test_health_needs_no_key_and_the_rest_does(tmp_path: Path, make_app: Make) -
     keys = tmp_path / "keys"
     key = file.add(keys, "phone")
     client = make_app(api_keys=str(keys), vertex_health=HEALTH, vertex_predict=PREDICT).test_client()
-    for path in ("/ping", HEALTH, "/pre-stop", "/pre-freeze"):
+    for path in ("/ping", HEALTH, "/pre-stop", "/pre-freeze", "/v2/health/live", "/v2/health/ready"):
         assert client.get(path).status_code == 200, path
     assert client.post("/initialize").status_code == 200
-    for path in ("/invocations", PREDICT, "/score", "/invoke"):
+    for path in ("/invocations", PREDICT, "/score", "/invoke", "/v2/models/catdog/infer"):
         assert client.post(path, json={"instances": [1]}).status_code == 401, path
         told = client.post(path, json={"instances": [1]}, headers={"X-API-Key": key})
         assert told.status_code == 400, told.text
