@@ -6,6 +6,7 @@ the form of a request: the store, the decoding, the engine, the errors, the metr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .telemetry.timing import Timing
 
 JSON = "application/json"
+PATHS = 256  # of which the dialect is remembered: clients make paths up
 
 
 class Answer(NamedTuple):
@@ -82,7 +84,8 @@ class Dialect:
 class Dialects:
     """Those that are on, our own last: it owns what no other does. Those with paths of settings come first.
 
-    probes: the paths of all platforms' health checks.
+    probes: the paths of all platforms' health checks. of: a path -> the dialect that it belongs to, which is asked
+    several times for each request.
     """
 
     def __init__(self, others: Sequence[Dialect], own: Dialect, settings: Settings) -> None:
@@ -92,12 +95,12 @@ class Dialects:
         self.probes = frozenset(path for dialect in others for path in dialect.probes(settings))
         platforms = (dialect.id_header.lower() for dialect in others if dialect.id_header)
         self._id_headers = (*platforms, request_id.HEADER.lower())
+        self.of = functools.lru_cache(PATHS)(self._find)
 
     def __iter__(self) -> Iterator[Dialect]:
         return iter((*self._others, self._own))
 
-    def of(self, path: str) -> Dialect:
-        """The dialect that a path belongs to."""
+    def _find(self, path: str) -> Dialect:
         if path in self._exact:
             return self._exact[path]
         return next((dialect for dialect in self._others if dialect.owns(path)), self._own)

@@ -33,23 +33,26 @@ def decode(model: Model, pictures: Sequence[bytes], timing: Timing) -> np.ndarra
 def infer(model: Model, inputs: Sequence[np.ndarray], timing: Timing) -> tuple[np.ndarray, ...]:
     """Inputs, in the bundle's order and with the instances along their first axis -> outputs, in theirs; timed.
 
-    Raises RequestError 500 where the engine fails. A tensor of the right form may still hold what it cannot take, such
-    as an index that an embedding does not have: that is the likeliest reason, and the client is told.
+    Raises RequestError 400 where the engine fails on values that the client sent: those of the right form may still be
+    such as it cannot take, like an index that an embedding does not have. On pictures, which we made into values
+    ourselves, its fault is ours, and goes on up.
     """
     bundle = model.bundle
     timing.instances = len(inputs[0])
     started = time.perf_counter()
     try:
         outputs = model.infer(*inputs)
-    except ModelError:
+    except (ModelError, MemoryError):
         raise
     except Exception as fault:
+        if timing.images:
+            raise
         logger.exception("model %s version %s: the engine failed", bundle.name, bundle.version)
         raise RequestError(
-            500,
+            400,
             "inference_failed",
-            "The engine failed on these instances. Check that every value is one that the model knows, as the indices "
-            "of an embedding must be; if so, tell the operator: the log has it under the request id.",
+            "The engine failed on these values. Check that every one is such as the model knows, as the indices of an "
+            "embedding must be; if so, tell the operator: the log has it under the request id.",
         ) from fault
     timing.did("infer", started)
     if not model.gathers:  # else the batch is not this request alone, and the store tells of it
@@ -75,18 +78,13 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing)
             for prediction, others in zip(predictions, _objects(names[1:], outputs[1:]), strict=True):
                 prediction["outputs"] = others
     else:
-        predictions = plain(names, outputs)
+        predictions = _rows(outputs[0]) if len(outputs) == 1 else _objects(names, outputs)
     body = {
         "model": {"name": bundle.name, "version": bundle.version},
         "predictions": predictions,
         "request_id": timing.request_id,
     }
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
-
-
-def plain(names: Sequence[str], outputs: Sequence[np.ndarray]) -> list[Any]:
-    """What orjson writes for each instance: the value of the one output, or an object with that of each."""
-    return _rows(outputs[0]) if len(outputs) == 1 else _objects(names, outputs)
 
 
 def _ranked(row: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, Any]:

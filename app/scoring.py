@@ -6,18 +6,20 @@ from flask import Request
 
 from model.store import Store
 
-from .payloads import rows
 from .payloads.body import read_body
 from .payloads.compressed import decompress
-from .payloads.instances import load
-from .predictions import DEFAULT_TOP, answer, decode
+from .payloads.tf.calls import read, tensors
+from .payloads.tf.document import parse
+from .payloads.tf.rows import Asked
+from .predictions import DEFAULT_TOP, answer
 from .selection import select
 from .settings import Settings
 from .telemetry.timing import Timing
 
 
 def score(request: Request, store: Store, settings: Settings, timing: Timing) -> bytes:
-    """A body that begins as JSON does holds instances; every other is a picture, whatever its type says.
+    """A body that begins as JSON does holds TensorFlow Serving's rows or columns; every other is a picture, whatever
+    its type says.
 
     ?model=, ?version= and ?label= name the model, as at /predict; the answer is as there, too.
     Raises RequestError, and what the store and the model raise.
@@ -26,11 +28,10 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
     model = select(request, store, settings.trusted_proxies)
     timing.is_for(model)
     if body.lstrip()[:1] in (b"{", b"["):
-        inputs = rows.read(load(body), model, settings, timing)
+        asked = read(parse(body), model, settings)
     else:
-        inputs = (decode(model, [body], timing),)
-    with rows.told(model, timing):
-        return answer(model, inputs, min(DEFAULT_TOP, len(model.bundle.labels)), timing)
+        asked = Asked(rows=True, pictures=[body], inputs=())
+    return answer(model, tensors(asked, model, timing), min(DEFAULT_TOP, len(model.bundle.labels)), timing)
 
 
 def read_whole(request: Request, settings: Settings) -> bytes:

@@ -161,6 +161,17 @@ def convolutional(seed: int = 0, *, features: bool = False) -> Any:
     return keras.Model(inputs, [scores, pooled] if features else scores)
 
 
+def two_shades() -> Any:
+    """A picture of 16 x 16, its channels 0 or 1 -> one number. On any photo the engine fails."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3), name="image")
+    shades = keras.ops.cast(keras.layers.Flatten()(inputs), "int32")
+    embedded = keras.layers.Embedding(2, 4)(shades)
+    return keras.Model(inputs, keras.layers.Dense(1, name="y")(keras.layers.GlobalAveragePooling1D()(embedded)))
+
+
 def half_plus_three(*shape: int) -> Any:
     """x -> x / 2 + 3, of one number or of so many."""
     import keras

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from model.store import Model
 
 from .. import release
-from ..dialects import Dialect
+from ..dialects import Dialect, kiln_error
 from ..keys.guard import OPEN
 from ..settings import Settings
 from .models import models as list_models
@@ -40,12 +40,16 @@ def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dia
         },
         "components": {"schemas": {"Error": _error()}},
     }
-    spoken = tuple(dialects)
+    spoken, owners = tuple(dialects), {}
     for dialect in reversed(spoken):  # the first that has a path is whose it is
         for path, operations in dialect.paths(models, settings).items():
             whole["paths"].setdefault(path, {}).update(operations)
+            owners[path] = dialect
+    if not settings.api_keys:
+        return whole
     probes = {path for dialect in spoken for path in dialect.probes(settings)}
-    return with_keys(whole, OPEN | probes) if settings.api_keys else whole
+    foreign = {path for path, dialect in owners.items() if dialect.error is not kiln_error}
+    return with_keys(whole, OPEN | probes, foreign)
 
 
 def _ready() -> Schema:

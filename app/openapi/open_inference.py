@@ -9,7 +9,7 @@ from model.store import Model
 from ..payloads.open_inference.datatypes import DATATYPES
 from ..payloads.open_inference.request import HEADER
 from ..settings import Settings
-from .parts import JSON, Schema, array, fields, get, id_parameter, ok
+from .parts import JSON, Schema, array, fields, get, id_parameter, ok, plain_error
 
 _TEXT: Schema = {"type": "string"}
 _YES: Schema = {"const": True}
@@ -30,7 +30,9 @@ def paths(models: Sequence[Model], settings: Settings) -> dict[str, Schema]:
     found = {
         "/v2": {"get": get("v2_server", "What speaks here?", _server())},
         "/v2/health/live": {"get": get("v2_live", "Does this worker answer at all?", _health({"type": "boolean"}))},
-        "/v2/health/ready": {"get": get("v2_ready", "Can it answer?", _health(_YES), {"503": _error("Not ready")})},
+        "/v2/health/ready": {
+            "get": get("v2_ready", "Can it answer?", _health(_YES), {"503": plain_error("Not ready")})
+        },
         "/v2/models": {"get": get("v2_models", "Which models are here?", fields(models=array(_TEXT)))},
         "/v2/models/stats": {"get": get("v2_stats", "What did all models do?", _statistics())},
         "/v2/repository/index": {"post": _index(settings)},
@@ -39,20 +41,14 @@ def paths(models: Sequence[Model], settings: Settings) -> dict[str, Schema]:
         found[f"/v2/repository/models/{{name}}/{call}"] = {"post": _control(call, models, settings)}
     for suffix, version in (("", False), ("/versions/{version}", True)):
         found |= _of_model(suffix, models, settings, version=version)
-    if settings.api_keys:
-        refusals = {"401": _error("No API key, or one that is not known")}
-        refusals["429"] = _error("The key was used too often")
-        for operations in found.values():
-            for operation in operations.values():
-                operation["responses"] |= refusals
     return found
 
 
 def _of_model(suffix: str, models: Sequence[Model], settings: Settings, *, version: bool) -> dict[str, Schema]:
     """The paths of a model, or of one of its versions."""
     path, name = f"/v2/models/{{name}}{suffix}", "v2_version_" if version else "v2_model_"
-    missing = {"404": _error("No such model or version")}
-    unready = missing | {"503": _error("It is not ready")}
+    missing = {"404": plain_error("No such model or version")}
+    unready = missing | {"503": plain_error("It is not ready")}
     found = {
         path: {"get": get(f"{name}metadata", "What does this model take and answer?", _metadata(), unready)},
         f"{path}/ready": {
@@ -79,10 +75,6 @@ def _names(models: Sequence[Model], *, version: bool = False) -> list[Schema]:
     if models:
         name["example"], number["example"] = models[0].bundle.name, models[0].bundle.version
     return [name, number] if version else [name]
-
-
-def _error(meaning: str) -> Schema:
-    return ok(JSON, fields(error={**_TEXT, "description": "what to do about it"}), meaning)
 
 
 def _server() -> Schema:
@@ -122,13 +114,12 @@ def _infer(name: str, settings: Settings) -> Schema:
         "requestBody": {"required": True, "content": {JSON: {"schema": asked}, _BYTES: {"schema": binary}}},
         "responses": {
             "200": answered,
-            "400": _error("The request, a tensor or a picture is wrong"),
-            "404": _error("No such model or version"),
-            "408": _error("The body came too slowly"),
-            "413": _error(f"The body is, or unpacks to, over {settings.max_body_bytes} bytes"),
-            "500": _error("The engine failed on these inputs"),
-            "501": _error("A Content-Encoding that is not taken"),
-            "503": _error("The model is not ready"),
+            "400": plain_error("The request, a tensor or a picture is wrong, or the engine failed on these values"),
+            "404": plain_error("No such model or version"),
+            "408": plain_error("The body came too slowly"),
+            "413": plain_error(f"The body is, or unpacks to, over {settings.max_body_bytes} bytes"),
+            "501": plain_error("A Content-Encoding that is not taken"),
+            "503": plain_error("The model is not ready"),
         },
     }
 
@@ -179,8 +170,8 @@ def _control(call: str, models: Sequence[Model], settings: Settings) -> Schema:
         "requestBody": {"content": {JSON: {"schema": body}}},
         "responses": {
             "200": ok(JSON, fields(name=_TEXT, **{call: _YES}), "Declared; workers follow within seconds"),
-            "403": _error("It is off, or the service may not write its store"),
-            "404": _error("No such model"),
+            "403": plain_error("It is off, or the service may not write its store"),
+            "404": plain_error("No such model"),
             **_bad_body(settings),
         },
     }
@@ -188,7 +179,7 @@ def _control(call: str, models: Sequence[Model], settings: Settings) -> Schema:
 
 def _bad_body(settings: Settings) -> Schema:
     return {
-        "400": _error("The body is wrong"),
-        "408": _error("The body came too slowly"),
-        "413": _error(f"The body is over {settings.max_body_bytes} bytes"),
+        "400": plain_error("The body is wrong"),
+        "408": plain_error("The body came too slowly"),
+        "413": plain_error(f"The body is over {settings.max_body_bytes} bytes"),
     }

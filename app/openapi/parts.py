@@ -46,8 +46,13 @@ def ok(kind: str, schema: Schema, meaning: str) -> Schema:
 
 
 def error(meaning: str) -> Schema:
-    """An answer in the one form of an error."""
+    """An answer in our own form of an error."""
     return ok(JSON, {"$ref": "#/components/schemas/Error"}, meaning)
+
+
+def plain_error(meaning: str) -> Schema:
+    """An answer in the form of an error that the other protocols have."""
+    return ok(JSON, fields(error={"type": "string", "description": "what is wrong"}), meaning)
 
 
 def get(name: str, summary: str, schema: Schema, others: Schema | None = None) -> Schema:

@@ -23,12 +23,13 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
         "requestBody": {"required": True, "content": _content(models, settings)},
         "responses": {
             "200": ok(JSON, answer(models), "One prediction for each instance, in order"),
-            "400": error("Nothing sent, or the request, a picture or a tensor is wrong"),
+            "400": error(
+                "Nothing sent, or the request, a picture or a tensor is wrong, or the engine failed on these values"
+            ),
             "404": error("No such model, version or label; the message lists what there is"),
             "408": error("The body came too slowly"),
             "413": error(f"The body is over {settings.max_body_bytes} bytes or a picture has too many pixels"),
             "415": error("A media type or picture format that is not taken"),
-            "500": error("The engine failed on these instances"),
             "503": error("The model is not ready"),
         },
     }

@@ -8,9 +8,10 @@ from typing import Any
 from model.store import Model
 
 from ..settings import Settings
-from .parts import JSON, Schema, any_of, fields, id_parameter, ok
-from .scoring import BYTES, columns, plain_error, predictions, rows
-from .tensors import instance, outputs
+from .parts import JSON, Schema, any_of, fields, id_parameter, ok, plain_error
+from .scoring import BYTES, predictions
+from .tensors import outputs
+from .v1 import columns, row, rows
 
 PING, INVOCATIONS = "/ping", "/invocations"
 _TEXT: Schema = {"type": "string"}
@@ -35,7 +36,8 @@ def _invocations(models: Sequence[Model], settings: Settings) -> Schema:
         "name": "X-Amzn-SageMaker-Custom-Attributes",
         "in": "header",
         "schema": _TEXT,
-        "description": "tfs-model-name=NAME,tfs-model-version=NUMBER says which model",
+        "description": "tfs-model-name=NAME,tfs-model-version=NUMBER says which model; tfs-method=classify and regress "
+        'take {"examples": [...]}',
     }
     return {
         "operationId": "sagemaker_invocations",
@@ -55,8 +57,8 @@ def _invocations(models: Sequence[Model], settings: Settings) -> Schema:
 
 
 def _content(models: Sequence[Model], settings: Settings) -> dict[str, Any]:
-    bare = [instance(model) for model in models if _may_be_bare(model)]
-    forms: Schema = {JSON: {"schema": {"anyOf": [rows(models, settings), *columns(models, settings), *bare]}}}
+    bare = [row(model) for model in models if _may_be_bare(model)]
+    forms: Schema = {JSON: {"schema": {"anyOf": [rows(models, settings), columns(models, settings), *bare]}}}
     forms["application/jsonlines"] = BYTES
     if any(map(_is_flat, models)):
         forms["text/csv"] = {"schema": {**_TEXT, "description": "an instance a line"}}
@@ -76,8 +78,9 @@ def _is_flat(model: Model) -> bool:
 
 
 def _answer(models: Sequence[Model]) -> Schema:
-    columns = any_of([outputs(model, columns=True) for model in models])
-    return {"anyOf": [predictions(models), fields(outputs=columns)]}
+    in_columns = any_of([outputs(model, columns=True) for model in models])
+    results = fields(results={"type": "array", "description": "of examples"})
+    return {"anyOf": [predictions(models), fields(outputs=in_columns), results]}
 
 
 def _forms(models: Sequence[Model]) -> Schema:

@@ -9,39 +9,20 @@ from model.store import Model
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
 from .predict import answer, choice
-from .tensors import instance_forms, outputs
+from .tensors import outputs
+from .v1 import columns, rows
 
 BYTES: Schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
-NOTHING: Schema = {"not": {}}  # TensorFlow Serving takes one of the two forms
-ERROR: Schema = fields(error={"type": "string", "description": "what is wrong"})
 
 
-def rows(models: Sequence[Model], settings: Settings) -> Schema:
-    """{"instances": [...]}: one at least, all of one form, in TensorFlow Serving's row form."""
-    forms = [_several(form, models, settings) for model in models for form in instance_forms(model)]
-    return fields(instances=any_of(forms) or {"type": "array"}, inputs=NOTHING) | {"required": ["instances"]}
-
-
-def columns(models: Sequence[Model], settings: Settings) -> list[Schema]:
-    """{"inputs": [...]}, where there is a model with one input; of several the columns must be of one length."""
-    forms = [instance_forms(model)[0] for model in models if len(model.bundle.inputs) == 1]
-    several = any_of([_several(form, models, settings) for form in forms])
-    return [fields(inputs=several, instances=NOTHING) | {"required": ["inputs"]}] if several else []
-
-
-def _several(form: Schema, models: Sequence[Model], settings: Settings) -> Schema:
-    pictures = any(model.bundle.preprocessing is not None for model in models)
-    return array(form, 1) | {"maxItems": settings.max_images if pictures else settings.max_instances}
+def either(models: Sequence[Model], settings: Settings) -> Schema:
+    """TensorFlow Serving's rows or columns."""
+    return {"anyOf": [rows(models, settings), columns(models, settings)]}
 
 
 def predictions(models: Sequence[Model]) -> Schema:
     """{"predictions": [...]}, the models' own outputs."""
     return fields(predictions=array(any_of([outputs(model) for model in models]), 1))
-
-
-def plain_error(meaning: str) -> Schema:
-    """An error in TensorFlow Serving's form."""
-    return ok(JSON, ERROR, meaning)
 
 
 def scored(name: str, summary: str, models: Sequence[Model], settings: Settings, overload: str = "503") -> Schema:
@@ -53,7 +34,7 @@ def scored(name: str, summary: str, models: Sequence[Model], settings: Settings,
         "parameters": [*choice(models), id_parameter()],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": rows(models, settings)}, "application/octet-stream": BYTES},
+            "content": {JSON: {"schema": either(models, settings)}, "application/octet-stream": BYTES},
         },
         "responses": {
             "200": ok(JSON, answer(models), "One prediction for each instance, in order"),

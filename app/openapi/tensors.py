@@ -12,17 +12,12 @@ from .parts import Schema, any_of, array, fields
 
 
 def instance(model: Model) -> Schema:
-    """One item of "instances"."""
-    return any_of(instance_forms(model))
-
-
-def instance_forms(model: Model) -> list[Schema]:
-    """Of an item of "instances": the value of the one input, or an object with that of each."""
+    """One item of "instances": the value of the one input, or an object with that of each."""
     if model.bundle.preprocessing is not None:
-        return [_PICTURE]
+        return _PICTURE
     inputs = {tensor.name: nested(value(tensor.dtype), tensor.shape[1:]) for tensor in model.bundle.inputs}
     by_name = fields(**inputs) | {"additionalProperties": False}
-    return [next(iter(inputs.values())), by_name] if len(inputs) == 1 else [by_name]
+    return any_of([next(iter(inputs.values())), by_name]) if len(inputs) == 1 else by_name
 
 
 def prediction(model: Model) -> Schema:

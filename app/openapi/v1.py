@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from model.store import Model
 
 from ..settings import Settings
-from .parts import JSON, Schema, any_of, array, fields, ok
-from .tensors import answered, nested, value
+from .parts import JSON, Schema, any_of, array, fields, ok, plain_error
+from .tensors import nested, outputs, value
 
-_ERROR = fields(error={"type": "string"})
 _MEANING = {
     "400": "The path, the body or a value is wrong, or no version has this label",
     "404": "There is no such model or version, or none that can answer",
@@ -38,7 +38,7 @@ def written(schema: Schema, meaning: str) -> Schema:
 
 def refused(*statuses: str) -> Schema:
     """Errors by status, in the form that both have."""
-    return {status: ok(JSON, _ERROR, _MEANING[status]) for status in statuses}
+    return {status: plain_error(_MEANING[status]) for status in statuses}
 
 
 def answer(**properties: Schema) -> Schema:
@@ -66,25 +66,37 @@ def most_of(models: Sequence[Model], settings: Settings) -> int:
 
 def predict(operation: str, parameters: list[Schema], models: Sequence[Model], settings: Settings) -> Schema:
     """POST ...:predict, with rows or columns."""
-    most = most_of(models, settings)
-    rows = fields(instances=array(any_of([_row(model) for model in models]), 1) | {"maxItems": most})
-    columns = fields(inputs=any_of([_column(model, most) for model in models]))
-    rows["properties"]["inputs"] = columns["properties"]["instances"] = False
-    for form in (rows, columns):
-        form["properties"]["signature_name"] = {"enum": ["serving_default"]}
-    schema: Schema = {"anyOf": [rows, columns]}
-    given = any_of([_output(model) for model in models])
+    given = any_of([outputs(model) for model in models])
     body: Schema = {"anyOf": [fields(predictions=array(given, 1)), fields(outputs={})]}
     return ask(
         operation,
         "Ask a model about rows or columns of its inputs (TensorFlow Serving, KServe V1)",
         parameters,
-        schema,
+        {"anyOf": [rows(models, settings), columns(models, settings)]},
         {"200": written(body, "predictions for instances, outputs for inputs"), **refused(*_MEANING)},
     )
 
 
-def _row(model: Model) -> Schema:
+def rows(models: Sequence[Model], settings: Settings) -> Schema:
+    """{"instances": [...]}, one at least."""
+    instances = array(any_of([row(model) for model in models]), 1) | {"maxItems": most_of(models, settings)}
+    return _one_of_two(instances=instances, inputs=False)
+
+
+def columns(models: Sequence[Model], settings: Settings) -> Schema:
+    """{"inputs": ...}: a column for each input, or that of the one input."""
+    most = most_of(models, settings)
+    return _one_of_two(inputs=any_of([_column(model, most) for model in models]), instances=False)
+
+
+def _one_of_two(**keys: Any) -> Schema:
+    """The first of the keys alone."""
+    signature = {"signature_name": {"enum": ["serving_default", "tensorflow/serving/predict", ""]}}
+    return {"type": "object", "required": [next(iter(keys))], "properties": keys | signature}
+
+
+def row(model: Model) -> Schema:
+    """An item of "instances"."""
     if model.bundle.preprocessing is not None:
         return PICTURE
     inputs = {tensor.name: nested(value(tensor.dtype), tensor.shape[1:]) for tensor in model.bundle.inputs}
@@ -98,11 +110,3 @@ def _column(model: Model, most: int) -> Schema:
         return array(PICTURE, 1) | {"maxItems": most}
     inputs = {tensor.name: nested(value(tensor.dtype), (1, *tensor.shape[1:])) for tensor in model.bundle.inputs}
     return fields(**inputs)
-
-
-def _output(model: Model) -> Schema:
-    """NaN and Infinity are tokens that no schema knows: null is what most readers make of them."""
-    outputs = {
-        tensor.name: nested(answered(tensor.dtype), tensor.shape[1:], fixed=False) for tensor in model.bundle.outputs
-    }
-    return next(iter(outputs.values())) if len(outputs) == 1 else fields(**outputs)

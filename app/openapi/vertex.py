@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from model.store import Model
 
 from ..settings import Settings
-from .parts import JSON, Schema, get, id_parameter, ok
-from .scoring import plain_error, predictions, rows
+from .parts import JSON, Schema, get, id_parameter, ok, plain_error
+from .scoring import predictions
+from .v1 import rows
 
 
 def paths(models: Sequence[Model], settings: Settings) -> Schema:

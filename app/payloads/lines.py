@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 from ..errors import RequestError
-from .instances import load
+from .tf.document import value
+from .tf.faults import bad
 
 _KEYS = frozenset({"instances", "inputs", "examples"})
+_BETWEEN = re.compile(rb"([}\]])\s*[\r\n]\s*([{\[])")  # within one value there is a comma
 _NUMBERS = re.compile(rb"\s*[-+.0-9\"]")
 
 
@@ -18,23 +20,15 @@ def from_json(body: bytes) -> dict[str, Any]:
     A list that begins with a list is several instances; every other value without a key of TensorFlow Serving's is one.
     Raises RequestError 400.
     """
-    lines = [line for line in body.splitlines() if line.strip()]
-    try:
-        data = load(body)
-    except RequestError:
-        if len(lines) < 2 or not _are_values(lines):
-            raise
-        return {"instances": [load(line) for line in lines]}
-    if isinstance(data, dict) and not data.keys().isdisjoint(_KEYS):
-        return data
-    if isinstance(data, list) and data and isinstance(data[0], list):
-        return {"instances": data}
-    return {"instances": [data]}
-
-
-def _are_values(lines: list[bytes]) -> bool:
-    """Several values, rather than one that is broken over lines?"""
-    return all(line.strip()[-1:] in b"}]" and line.strip()[:1] in b"{[" for line in lines)
+    values = value(b"[%b]" % (_BETWEEN.sub(rb"\1,\2", body) if b"\n" in body else body))
+    if not values:
+        raise bad("JSON Parse error: The document is empty.", "broken_json")
+    if len(values) > 1:
+        return {"instances": values}
+    [one] = values
+    if isinstance(one, dict) and not one.keys().isdisjoint(_KEYS):
+        return one
+    return {"instances": one if isinstance(one, list) and one and isinstance(one[0], list) else values}
 
 
 def from_csv(body: bytes) -> dict[str, Any]:
@@ -46,20 +40,18 @@ def from_csv(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise RequestError(400, "broken_csv", "The CSV is not UTF-8.") from fault
+        raise bad("The CSV is not UTF-8.", "broken_csv") from fault
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise RequestError(400, "broken_csv", "The CSV has no line. Send one instance a line.")
+        raise bad("The CSV has no line. Send one instance a line.", "broken_csv")
     return {"instances": [_cells(line) if _NUMBERS.match(text.encode()) else _texts(line) for line in lines]}
 
 
 def _cells(line: str) -> Any:
     try:
-        cells = load(f"[{line}]".encode())
+        cells = value(f"[{line}]".encode())
     except RequestError as fault:
-        raise RequestError(
-            400, "broken_csv", f"Not numbers or quoted texts, separated by commas: {line[:100]}"
-        ) from fault
+        raise bad(f"Not numbers or quoted texts, separated by commas: {line[:100]}", "broken_csv") from fault
     return cells if len(cells) > 1 else cells[0]
 
 

@@ -39,6 +39,7 @@ INDEX_STATES = {
     State.UNLOADING: "UNLOADING",
     State.END: "UNAVAILABLE",
 }
+LIVE, READY = "/v2/health/live", "/v2/health/ready"
 MODEL = "/v2/models/<name>"
 VERSION = f"{MODEL}/versions/<version>"
 _INFER = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]+))?/infer", re.ASCII)
@@ -174,9 +175,9 @@ class Infer(_OfStore):
 
     200: {"model_name", "model_version", "id"?, "outputs": [{"name", "datatype", "shape", "parameters"?, "data"?}]},
     with binary data behind it where it was asked for.
-    400: the request, or a picture, is wrong. 404: no such model or version. 408: the body came too slowly. 413: it is
-    too large, or unpacks to too much. 500: the engine failed. 501: a Content-Encoding that is not taken. 503: the model
-    is not ready.
+    400: the request, or a picture, is wrong, or the engine failed on the values that were sent. 404: no such model or
+    version. 408: the body came too slowly. 413: it is too large, or unpacks to too much. 501: a Content-Encoding that
+    is not taken. 503: the model is not ready.
     """
 
     def post(self, name: str, version: str | None = None) -> Response:
@@ -313,7 +314,7 @@ def _options(body: bytes) -> dict[str, Any]:
     return found
 
 
-def error(status: int, code: str, message: str, request_id: str) -> bytes:
+def _error(status: int, code: str, message: str, request_id: str) -> bytes:
     """The body of an error."""
     return orjson.dumps({"error": message})
 
@@ -325,8 +326,8 @@ def _owns(path: str) -> bool:
 def _install(api: Api, store: Store, settings: Settings) -> None:
     table: list[tuple[type[Resource], tuple[str, ...]]] = [
         (Server, ("/v2", "/v2/")),
-        (Live, ("/v2/health/live",)),
-        (Ready, ("/v2/health/ready",)),
+        (Live, (LIVE,)),
+        (Ready, (READY,)),
         (Models, ("/v2/models",)),
         (Metadata, (MODEL, VERSION)),
         (ModelReady, (f"{MODEL}/ready", f"{VERSION}/ready")),
@@ -342,4 +343,4 @@ def _install(api: Api, store: Store, settings: Settings) -> None:
         )
 
 
-DIALECT = Dialect("open_inference", _owns, _install, error, quick, paths)
+DIALECT = Dialect("open_inference", _owns, _install, _error, quick, paths, probes=lambda settings: (LIVE, READY))

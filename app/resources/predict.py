@@ -30,9 +30,9 @@ class Predict(Resource):
     200: {"model": {"name", "version"}, "predictions": [...], "request_id"}; predictions are in the order of the
     instances. With labels each is {"label", "score", "top": [{"label", "score"}]}, and "outputs" where the model has
     more than scores; without labels it is the value of the output, or an object with the value of each.
-    400: the request, a picture or a tensor is wrong. 404: no such model, version or label; it lists what there is.
-    408: the body came too slowly. 413: the body or a picture is too large. 415: a media type or picture format that
-    is not taken. 500: the engine failed. 503: the model is not ready; try again.
+    400: the request, a picture or a tensor is wrong, or the engine failed on the values that were sent. 404: no such
+    model, version or label; it lists what there is. 408: the body came too slowly. 413: the body or a picture is too
+    large. 415: a media type or picture format that is not taken. 503: the model is not ready; try again.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:

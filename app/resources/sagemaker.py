@@ -17,10 +17,11 @@ from model.store import Model, Store
 from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
 from ..openapi.sagemaker import INVOCATIONS, PING, paths
-from ..payloads import rows
 from ..payloads.lines import from_csv, from_json
 from ..payloads.npy import dump, read_npy
-from ..predictions import decode
+from ..payloads.tf import render
+from ..payloads.tf.calls import METHODS, Tensors, predict, prepare
+from ..predictions import decode, infer
 from ..readiness import Readiness
 from ..scoring import read_whole
 from ..selection import client
@@ -30,8 +31,12 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 CSV, LINES, NPY = "text/csv", "application/jsonlines", "application/x-npy"
 _ATTRIBUTE = re.compile(r"(tfs-[a-z-]+)=([^,]+)")
 _VERSION = re.compile(r"[0-9]+", re.ASCII)
-_DATA: dict[str, Callable[[bytes], Any]] = {JSON: from_json, "application/jsons": from_json, LINES: from_json}
-_DATA[CSV] = from_csv
+_DOCUMENTS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    JSON: from_json,
+    "application/jsons": from_json,
+    LINES: from_json,
+    CSV: from_csv,
+}
 
 
 class SageMakerPing(Resource):
@@ -49,13 +54,14 @@ class SageMakerPing(Resource):
 class Invocations(Resource):
     """POST /invocations
 
-    X-Amzn-SageMaker-Custom-Attributes: tfs-model-name=M,tfs-model-version=V says which model; others are ignored.
-    Content-Type: JSON (TensorFlow Serving's rows and columns, bare lists, several values one a line), text/csv,
-    application/x-npy, or a picture as image/*. Accept: JSON, application/jsonlines, and of one output of numbers
-    application/x-npy and text/csv, too; the first of them that is listed, else JSON.
+    X-Amzn-SageMaker-Custom-Attributes: tfs-model-name=M,tfs-model-version=V says which model, and
+    tfs-method=classify|regress what to do with the "examples" that are sent; others are ignored.
+    Content-Type: JSON (TensorFlow Serving's rows, columns and examples, bare lists, several values one a line),
+    text/csv, application/x-npy, or a picture as image/*. Accept: JSON, application/jsonlines, and of one output of
+    numbers application/x-npy and text/csv, too; the first of them that is listed, else JSON.
 
-    200: {"predictions": [...]} or {"outputs": ...}, the model's own outputs. 400, 408, 413, 415: the request is wrong.
-    404: no such model or version. 503: it is not ready.
+    200: {"predictions": [...]}, {"outputs": ...} or {"results": [...]}, as TensorFlow Serving writes them. 400, 408,
+    413, 415: the request is wrong. 404: no such model or version. 503: it is not ready.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -64,30 +70,29 @@ class Invocations(Resource):
 
     def post(self) -> Response:
         """Parse, call the model, render."""
-        body = read_whole(request, self._settings)
-        kind = request.mimetype
-        data = _DATA[kind](body) if kind in _DATA else None
-        if data is None and kind != NPY and not _is_picture(kind):
+        body, kind = read_whole(request, self._settings), request.mimetype
+        document = _DOCUMENTS[kind](body) if kind in _DOCUMENTS else None
+        if document is None and kind != NPY and not _is_picture(kind):
             told = request.headers.get("Content-Type", "")[:100] or "Unknown"
             raise RequestError(415, "unsupported_media_type", f"Unsupported Media Type: {told}")
-        model = self._model()
+        attributes = dict(_ATTRIBUTE.findall(request.headers.get(ATTRIBUTES, "")))
+        method = attributes.get("tfs-method", "predict")
+        if method not in METHODS:
+            message = f"tfs-method={method[:50]} is not served here. Use {', '.join(METHODS)}."
+            raise RequestError(400, "unknown_method", message)
+        call = prepare(method, document or {}) if method != "predict" else None
+        model = self._model(attributes.get("tfs-model-name", ""), attributes.get("tfs-model-version"))
         g.timing.is_for(model)
-        inputs: rows.Inputs
-        if data is not None:
-            key, inputs = rows.form(data), rows.read(data, model, self._settings, g.timing)
-        elif kind == NPY:
-            key, inputs = rows.ROW, read_npy(body, model, self._settings)
-        else:
-            key, inputs = rows.ROW, (decode(model, [body], g.timing),)
-        return _answer(key, model, rows.run(model, inputs, g.timing))
+        if call is not None:
+            return Response(call(model, self._settings, g.timing), mimetype=_kind(()))
+        if document is not None:
+            in_rows, outputs = predict(document, model, self._settings, g.timing)
+            return _answer(model, outputs, in_rows=in_rows)
+        array = read_npy(body, model, self._settings) if kind == NPY else (decode(model, [body], g.timing),)
+        return _answer(model, infer(model, array, g.timing), in_rows=True)
 
-    def _model(self) -> Model:
-        """The model that the attributes name. Raises RequestError."""
-        asked = dict(_ATTRIBUTE.findall(request.headers.get(ATTRIBUTES, "")))
-        method = asked.get("tfs-method", "predict")
-        if method != "predict":
-            raise RequestError(400, "unknown_method", f"tfs-method={method[:50]} is not served here. Use predict.")
-        name, version = asked.get("tfs-model-name", ""), asked.get("tfs-model-version")
+    def _model(self, name: str, version: str | None) -> Model:
+        """That one, or the default one. Raises RequestError."""
         if version is not None and not _VERSION.fullmatch(version):
             raise RequestError(400, "bad_version", f"tfs-model-version={version[:50]} must be a number.")
         whom = client(request.environ, self._settings.trusted_proxies)
@@ -109,19 +114,22 @@ def _is_picture(kind: str) -> bool:
     return kind.startswith("image/") or kind == "application/x-image"
 
 
-def _answer(key: str, model: Model, outputs: rows.Inputs) -> Response:
-    """In the first form of those that the client lists which there is for these outputs, else JSON."""
-    listed = (entry.partition(";")[0].strip().lower() for entry in request.headers.get("Accept", "").split(","))
-    kind = next((kind for kind in listed if kind in (JSON, LINES) or _has_form(kind, outputs)), JSON)
+def _answer(model: Model, outputs: Tensors, *, in_rows: bool) -> Response:
+    kind = _kind(outputs)
     if kind == NPY:
         return Response(dump(outputs[0]), mimetype=NPY)
     if kind == CSV:
         return Response(_csv(outputs[0]), mimetype=CSV)
-    content = orjson.dumps(rows.rendered(key, model, outputs), option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(content, mimetype=kind)
+    return Response(render.predictions(model, outputs, rows=in_rows), mimetype=kind)
 
 
-def _has_form(kind: str, outputs: rows.Inputs) -> bool:
+def _kind(outputs: Tensors) -> str:
+    """The first form of those that the client lists which there is for these outputs, else JSON."""
+    listed = (entry.partition(";")[0].strip().lower() for entry in request.headers.get("Accept", "").split(","))
+    return next((kind for kind in listed if kind in (JSON, LINES) or _has_form(kind, outputs)), JSON)
+
+
+def _has_form(kind: str, outputs: Tensors) -> bool:
     if len(outputs) != 1 or outputs[0].dtype.kind not in "fiub":
         return False
     return kind == NPY or (kind == CSV and outputs[0].ndim <= 2)
@@ -129,8 +137,9 @@ def _has_form(kind: str, outputs: rows.Inputs) -> bool:
 
 def _csv(output: np.ndarray) -> bytes:
     """A line for each instance."""
-    lines = np.ascontiguousarray(output.reshape(len(output), -1))
-    return b"".join(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b"\n" for line in lines)
+    finite = output.dtype.kind != "f" or bool(np.isfinite(output).all())
+    lines = render.as_json("", output.reshape(len(output), -1), finite=finite)
+    return b"".join(render.dumps(line, finite=finite)[1:-1] + b"\n" for line in lines)
 
 
 def _error(status: int, code: str, message: str, request_id: str) -> bytes:

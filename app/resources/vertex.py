@@ -11,10 +11,11 @@ from flask_restful import Resource
 from model.store import Store
 
 from ..dialects import JSON, Dialect
-from ..errors import Api, RequestError
+from ..errors import Api
 from ..openapi.vertex import paths
-from ..payloads import rows
-from ..payloads.instances import load
+from ..payloads.tf.calls import prepare
+from ..payloads.tf.document import parse
+from ..payloads.tf.faults import bad
 from ..readiness import Readiness
 from ..scoring import read_whole
 from ..selection import client
@@ -45,14 +46,13 @@ class VertexPredict(Resource):
 
     def post(self) -> Response:
         """Parse, call the model, render."""
-        data = load(read_whole(request, self._settings))
-        if rows.form(data) != rows.ROW:
-            raise RequestError(400, "bad_instances", "Missing 'instances' key")
+        document = parse(read_whole(request, self._settings))
+        if "instances" not in document:
+            raise bad("Missing 'instances' key")
+        call = prepare("predict", document)
         model = self._store.get(client=client(request.environ, self._settings.trusted_proxies))
         g.timing.is_for(model)
-        inputs = rows.read(data, model, self._settings, g.timing)
-        answer = rows.rendered(rows.ROW, model, rows.run(model, inputs, g.timing))
-        return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), mimetype=JSON)
+        return Response(call(model, self._settings, g.timing), mimetype=JSON)
 
 
 def _error(status: int, code: str, message: str, request_id: str) -> bytes:

@@ -90,6 +90,22 @@ def test_the_document_says_where_a_key_is_needed(guarded: FlaskClient, client: F
     assert "security" not in client.get("/openapi.json").json
 
 
+def test_each_path_refuses_in_the_form_that_the_document_says(guarded: FlaskClient, keys: Path) -> None:
+    document = guarded.get("/openapi.json", headers={"X-API-Key": file.add(keys, "phone")}).json
+    seen = set()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answer = guarded.open(path.replace("{", "").replace("}", ""), method=method)
+            if operation.get("security") == []:
+                assert answer.status_code != 401, path
+                continue
+            schema = operation["responses"]["401"]["content"]["application/json"]["schema"]
+            assert answer.status_code == 401, path
+            assert ("$ref" in schema) == isinstance(answer.json["error"], dict), path
+            seen.add(path)
+    assert {"/predict", "/score", "/invocations", "/v1/models/{name}:predict", "/v2/models/{name}/infer"} <= seen
+
+
 def test_an_empty_file_lets_nobody_in(guarded: FlaskClient) -> None:
     assert status(guarded, "anything") == 401
 

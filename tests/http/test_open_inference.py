@@ -637,7 +637,7 @@ def test_a_bool_is_zero_or_one(many: FlaskClient) -> None:
 
 
 def test_what_the_engine_fails_on(many: FlaskClient) -> None:
-    assert "engine failed" in said(ask(many, "sequence", tensor("tokens", [[1, 999]], "INT32")), 500)
+    assert "engine failed" in said(ask(many, "sequence", tensor("tokens", [[1, 999]], "INT32")), 400)
 
 
 def test_too_large_a_body(client: FlaskClient) -> None:

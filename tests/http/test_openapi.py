@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from app.openapi.document import document
+from tests.cases import whole
 
 # One group: making the models takes Keras, which one process of the test run should load.
 pytestmark = [pytest.mark.http]
@@ -27,9 +28,9 @@ def documented(app: Flask, name: str) -> dict[str, Any]:
 
 
 def test_the_document_of_many_is_valid(many: FlaskClient) -> None:
-    whole = many.get("/openapi.json").json
-    validate(whole)
-    names = next(p for p in whole["paths"]["/predict"]["post"]["parameters"] if p["name"] == "model")["schema"]
+    found = many.get("/openapi.json").json
+    validate(found)
+    names = next(p for p in found["paths"]["/predict"]["post"]["parameters"] if p["name"] == "model")["schema"]
     assert names["default"] == names["enum"][0] == "pets"
     assert "broken" not in names["enum"]
 
@@ -52,18 +53,6 @@ def one_size(instances: list[Any]) -> bool:
 
 
 PATHS = ["/predict", "/v1/models/{name}:predict"]
-
-
-def whole(value: Any) -> Any:
-    """A schema takes 1.0 for an integer, TensorFlow Serving does not; and what overflows, it answers as Infinity, which
-    is not JSON."""
-    if isinstance(value, dict):
-        return {key: whole(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [whole(inner) for inner in value]
-    if isinstance(value, float) and abs(value) > 1e30:
-        return 1e30
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 @pytest.mark.parametrize("path", PATHS)

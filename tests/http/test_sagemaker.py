@@ -108,6 +108,57 @@ def test_a_form_of_a_body(client: FlaskClient, kind: str, body: str, attributes:
     assert answer.json == expected
 
 
+@pytest.mark.parametrize("name", ["serving_default", "tensorflow/serving/predict", ""])
+def test_a_signature_is_known_by_its_method_too(client: FlaskClient, name: str) -> None:
+    answer = post(client, {"signature_name": name, "instances": [1.0]})
+    assert answer.json == {"predictions": [3.5]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "accept", "expected"),
+    [
+        (JSON, '{"instances": [NaN, -Infinity, 1]}', "", '{"predictions":[NaN,-Infinity,3.5]}'),
+        (JSON, '{"inputs": [Infinity]}', "", '{"outputs":[Infinity]}'),
+        (CSV, "1\nNaN", CSV, "3.5\nNaN\n"),
+    ],
+)
+def test_what_is_not_finite_is_a_token_of_its_own(
+    client: FlaskClient, kind: str, body: str, accept: str, expected: str
+) -> None:
+    assert post(client, body, kind, accept=accept).text == expected
+
+
+@pytest.mark.parametrize("signature", [{}, {"signature_name": "tensorflow/serving/regress"}])
+def test_regress(client: FlaskClient, signature: dict[str, str]) -> None:
+    body = {**signature, "examples": [{"x": 1.0}, {"x": 2.0}]}
+    answer = post(client, body, attributes="tfs-method=regress", accept=LINES)
+    assert (answer.json or json.loads(answer.data)) == {"results": [3.5, 4.0]}
+    assert answer.content_type == LINES
+
+
+def test_classify(client: FlaskClient, photo: bytes) -> None:
+    b64 = {"b64": base64.b64encode(photo).decode()}
+    attributes = "tfs-model-name=pets,tfs-method=classify"
+    [result] = post(client, {"examples": [{"image": b64}]}, attributes=attributes).json["results"]
+    [scores] = post(client, {"instances": [b64]}, attributes="tfs-model-name=pets").json["predictions"]
+    assert result == [["cat", scores[0]], ["dog", scores[1]]]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "kind", "text"),
+    [
+        ("regress", {"instances": [1.0]}, JSON, "key 'examples' is expected"),
+        ("classify", "1.0", CSV, "key 'examples' is expected"),
+        ("regress", b"", NPY, "key 'examples' is expected"),
+        ("classify", {"examples": [{"x": 1.0}]}, JSON, "Expected classification signature"),
+        ("regress", {"examples": [{"y": 1.0}]}, JSON, "Feature: x (data type: float32) is required"),
+        ("regress", {"signature_name": "tensorflow/serving/classify", "examples": [{"x": 1}]}, JSON, "not found in"),
+    ],
+)
+def test_examples_that_cannot_be_used(client: FlaskClient, method: str, body: Any, kind: str, text: str) -> None:
+    refused(post(client, body, kind, f"tfs-method={method}"), 400, text)
+
+
 def test_several_inputs_and_outputs(client: FlaskClient) -> None:
     row = {"a": [1, 2, 3], "b": [[1, 2], [3, 4]]}
     rows = post(client, {"instances": [row, row]}, attributes="tfs-model-name=two").json["predictions"]
@@ -237,28 +288,29 @@ def test_a_model_of_pictures_takes_its_tensor_too(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "not JSON"),
-        (b"whatever", "not JSON"),
-        (b'{"instances": [NaN]}', "finite"),
-        (b"[1.0]\n[1.0", "not JSON"),
+        (b"", "The document is empty"),
+        (b"whatever", "JSON Parse error: Invalid value."),
+        (b"[1.0]\n[1.0", "Missing a comma or a closing bracket"),
         (b'{"junk": "data"}', "Failed to process element: 0 key: junk of 'instances' list."),
         (b'{"instances": [1], "inputs": [1]}', "expecting only one of 'inputs' or 'instances' keys to exist"),
+        (b"1.0\n2.0", "Missing a comma or a closing bracket"),
+        (b"1],[2", "must not be followed by other values"),
         (b'{"examples": [{"x": 1}]}', "Missing 'inputs' or 'instances' key"),
         (b'{"instances": 1}', "Expecting 'instances' to be an list/array"),
         (b'{"instances": []}', "No values in 'instances' array"),
-        (b'{"inputs": []}', "No values in 'inputs' array"),
-        (b'{"inputs": 1}', "is no list"),
+        (b'{"inputs": []}', "There are no instances"),
+        (b'{"inputs": 1}', "must be a list"),
         (b'{"inputs": {"y": [1]}}', "Missing named input: x in 'inputs' object."),
         (b'{"instances": [{"x": 1}, 1]}', "Expecting object but got list at item 1 of input list"),
         (b'{"instances": [1, {"x": 1}]}', "Expecting value/list but got object at item 1 of input list"),
         (b'{"instances": [{}]}', "keys must be equal to: x"),
-        (b'{"instances": ["a"]}', "instances[0] of input x is text where a number belongs"),
-        (b'{"instances": [{"b64": "AA=="}]}', "is an object where a number belongs"),
+        (b'{"instances": ["a"]}', 'JSON Value: "a" Type: String is not of expected type: float'),
+        (b'{"instances": [{"b64": "AA=="}]}', "Type: Object is not of expected type: float"),
         (b'{"instances": [[1]]}', "where a number belongs"),
-        (b'{"instances": [1e999]}', "not JSON"),
-        (b'{"instances": [1e300]}', "not within float32"),
+        (b'{"instances": [1e999]}', "Number too big to be stored in double"),
+        (b'{"instances": [1e300]}', "to float without loss of precision"),
         (b'{"instances": [null]}', "null"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested too deep"),
         (json.dumps({"instances": [1] * 51}).encode(), "at most 50"),
     ],
 )
@@ -272,12 +324,11 @@ def test_a_body_that_is_wrong(client: FlaskClient, body: bytes, text: str) -> No
         ("two", {"instances": [[1, 2, 3]]}, "instances is a plain list, but expecting list of objects"),
         ("two", {"inputs": [[1, 2, 3]]}, "inputs is a plain value/list, but expecting an object"),
         ("two", {"instances": [{"a": [1, 2, 3]}]}, "keys must be equal to: a,b"),
-        ("two", {"inputs": {"a": [[1, 2, 3]] * 2, "b": [[[1, 2], [3, 4]]]}}, "inconsistent batch sizes: 2, 1"),
-        ("words", {"instances": [{"b64": "/w=="}]}, "UTF-8"),
-        ("sequence", {"instances": [[11]]}, "The engine failed on these instances"),
+        ("two", {"inputs": {"a": [[1, 2, 3]] * 2, "b": [[[1, 2], [3, 4]]]}}, "a: 2, b: 1"),
+        ("sequence", {"instances": [[11]]}, "The engine failed on these values"),
         ("pets", {"instances": [{"b64": "?"}]}, "Unable to base64 decode"),
         ("pets", {"instances": [{"b64": "AA=="}, {"b64": 1}]}, "Expecting value/list but got object at item 1"),
-        ("pets", {"instances": [{"b64": "AA=="}, 1]}, "instances[1] is not an object"),
+        ("pets", {"instances": [{"b64": "AA=="}, 1]}, "Type: Number is not of expected type: string"),
         ("pets", {"instances": [{"b64": "AA=="}] * 3}, "at most 2"),
         ("pets", {"instances": [{"b64": "AA=="}]}, "picture"),
     ],

@@ -9,7 +9,7 @@ import contextlib
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,12 +32,20 @@ FACTS = ROOT / "tests" / "conformance" / "facts"
 DOCS = ROOT / "docs" / "conformance.md"
 
 
-def judged(url: str, model: str, *, photo: bytes = b"", extensions: tuple[str, ...] = (), may_unload: bool = False):
-    """Every dialect's judgement, by its name."""
+def judged(
+    url: str,
+    model: str,
+    *,
+    photo: bytes = b"",
+    extensions: tuple[str, ...] = (),
+    may_unload: bool = False,
+    only: Sequence[str] | None = None,
+) -> dict[str, Judgement]:
+    """Every dialect's judgement, or that of some, by its name."""
     path = FACTS / f"{model}.json"
     facts = Facts.read(path) if path.exists() else Facts()
     subject = Subject(Server(url), model, facts, photo, frozenset(extensions), may_unload)
-    return {judgement.dialect.name: judgement for judgement in conformance.judge(subject)}
+    return {judgement.dialect.name: judgement for judgement in conformance.judge(subject, only)}
 
 
 def differing(judgement: Judgement) -> dict[str, str]:
@@ -47,7 +55,9 @@ def differing(judgement: Judgement) -> dict[str, str]:
 
 def listed(server: str, dialect: str, model: str) -> set[str]:
     """What docs/conformance.md says that differs."""
-    section = re.search(rf"^### {server}: {dialect}\n(.*?)(?=^##|\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    section = re.search(
+        rf"^### {re.escape(server)}: {dialect}\n(.*?)(?=^##|\Z)", DOCS.read_text(), re.MULTILINE | re.DOTALL
+    )
     if not section:
         return set()
     cells = re.findall(r"^\| (`.*?) \| .+ \|$", section[1], re.MULTILINE)
@@ -68,7 +78,7 @@ def assert_as_listed(server: str, model: str, judgements: dict[str, Judgement]) 
 
 def test_the_tables_name_checks_that_there_are():
     text = DOCS.read_text()
-    sections = re.findall(r"^### (\w+): (\w+)$", text, re.MULTILINE)
+    sections = re.findall(r"^### (.+): (\w+)$", text, re.MULTILINE)
     dialects = {dialect.name: dialect for dialect in conformance.DIALECTS}
     named = 0
     for server, name in sections:
@@ -131,8 +141,8 @@ MODELS = ("half_plus_two", "two", "iris", "words", "sequence", "bools", "pets")
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """gunicorn with a model of every kind."""
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of every kind."""
     from tests import bundles  # takes Keras
 
     store = tmp_path_factory.mktemp("store")
@@ -144,6 +154,12 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     bundles.make(store, "bools", "1", bundles.echo("bool"))
     picture = Preprocessing(height=16, width=16)
     bundles.make(store, "pets", "1", bundles.convolutional(), labels=("cat", "dog"), preprocessing=picture)
+    return store
+
+
+@pytest.fixture(scope="module")
+def ours(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """gunicorn with all of them."""
     folder = tmp_path_factory.mktemp("ours")
     running = {"store": store, "model": "half_plus_two", "workers": 1, "load_wait": 100, "timeout": 200}
     with servers.gunicorn(folder, **running) as server:
@@ -160,6 +176,19 @@ def test_kiln(ours, photo, model):
     assert_as_listed("Kiln", model, judgements)
     assert len(ours.workers()) == 1
     assert "Worker exiting" not in ours.log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("form", ["both", "kserve"])
+def test_kiln_with_the_other_forms_of_v1(store, start_service: Callable[..., servers.Server], form):
+    """One model: what differs by the setting is no model's matter."""
+    running = {"store": store, "model": "half_plus_two", "models": "half_plus_two", "workers": 1, "load_wait": 100}
+    server = start_service(**running, timeout=200, v1_status=form)
+    judgements = judged(server.url, "half_plus_two", only=["tf_serving", "kserve_v1"])
+    offered = {"kserve_v1"} if form == "kserve" else {"tf_serving", "kserve_v1"}
+    assert {name for name, judgement in judgements.items() if judgement.offered} == offered
+    assert_as_listed(f"Kiln with KILN_V1_STATUS={form}", "half_plus_two", judgements)
 
 
 # --- Other people's -------------------------------------------------------------------------------------------------
@@ -205,6 +234,8 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def kserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not KSERVE.made:  # it takes minutes, and gigabytes
+        pytest.skip("KServe's server is not installed: ./kiln conform --reference kserve does it")
     with started(KSERVE, tmp_path_factory.mktemp("kserve")) as url:
         yield url
 

@@ -18,7 +18,9 @@ import psutil
 import pytest
 import requests
 
-from app import errors
+from app import errors, routes
+from app.dialects import kiln_error
+from app.openapi.document import document
 from app.settings import Settings
 from app.telemetry import request_id
 from deploy import answers
@@ -151,6 +153,28 @@ def test_its_own_answers_have_the_one_form(proxied: Server) -> None:
     assert_error(exchange(url, b"GET / HTTP/7.0\r\nHost: x\r\n\r\n"), 505, "http_version_not_supported")
     assert_error(requests.request("TRACE", url, timeout=10), 405, "method_not_allowed")
     assert_error(requests.get(f"{url}/.kiln-error", timeout=10), 404, "not_found")
+
+
+FOREIGN = ["/v1/models/catdog:predict", "/V1/models/catdog", "/v2/models/catdog/infer?x=1", "/v2", "/invocations"]
+
+
+@pytest.mark.parametrize("path", FOREIGN)
+def test_its_own_answers_are_in_the_dialect_of_the_path(proxied: Server, path: str) -> None:
+    answer = exchange(proxied.url, post_head(path, f"Content-Length: {11 << 20}", "X-Request-ID: mine"))
+    assert answer is not None
+    assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/json")
+    assert answer.json() == {"error": entries("kiln_error_message")["413"]}
+    assert answer.headers["X-Request-ID"] == "mine"
+
+
+def test_the_paths_of_dialects_are_the_application_s() -> None:
+    [foreign] = [rule.strip('"').removeprefix("~*") for rule in entries("kiln_error") if rule != "default"]
+    spoken = routes.spoken(Settings())
+    documented = document([], Settings(), spoken)["paths"]
+    for path in [*documented, "/v1/nothing", "/v2/nothing", "/v1", "/v10/x", "/v2x", "/pings", "/predict?at=/v1/"]:
+        is_foreign = spoken.of(path.partition("?")[0]).error is not kiln_error
+        for prefix in ("", "/some/prefix"):
+            assert bool(re.match(foreign, prefix + path, re.IGNORECASE)) == is_foreign, prefix + path
 
 
 def test_the_application_s_errors_pass_untouched(proxied: Server) -> None:

@@ -124,14 +124,16 @@ def test_the_dialect_can_be_switched_off(start_service: Callable[..., Server]) -
     servers.assert_error(answer, 404, "not_found")
 
 
-def test_a_key_is_wanted_as_everywhere(start_service: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_key_is_wanted_as_everywhere_but_for_health(start_service: Callable[..., Server], tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     key = file.add(keys, "tester")
     server = start_service(workers=1, api_keys=keys)
     assert requests.get(f"{server.url}/v2", timeout=30).json().keys() == {"error"}
     with triton.InferenceServerClient(server.url.removeprefix("http://")) as client:
-        assert not client.is_server_live()
-        assert client.is_server_live(headers={"Authorization": f"Bearer {key}"})
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert not client.is_model_ready("catdog")
+        assert client.is_model_ready("catdog", headers={"Authorization": f"Bearer {key}"})
 
 
 def test_unload_and_load_hold_in_every_worker(start_service: Callable[..., Server], tmp_path: Path) -> None:

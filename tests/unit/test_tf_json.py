@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from app.errors import RequestError
+from app.payloads import lines
 from app.payloads.tf import document, render, values
 
 pytestmark = pytest.mark.unit
@@ -41,6 +42,31 @@ def test_what_was_written_is_read_whatever_follows(content: dict[str, Any], tail
 def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
     with contextlib.suppress(RequestError):
         assert isinstance(document.parse(body), dict)
+
+
+@given(VALUES, st.sampled_from(["", " \n", "\n{", "]", "NaN"]))
+def test_where_a_value_must_stand_alone_nothing_may_follow(content: Any, tail: str) -> None:
+    body = (json.dumps(content) + " " + tail).encode()
+    if tail.strip():
+        with pytest.raises(RequestError):
+            document.value(body)
+    else:
+        assert same(document.value(body), content)
+
+
+COLLECTIONS = st.lists(VALUES, max_size=3) | st.dictionaries(st.text(max_size=4), VALUES, max_size=3)
+
+
+@given(st.lists(COLLECTIONS, min_size=2, max_size=4), st.sampled_from(["\n", "\r\n", " \n\n "]))
+def test_values_one_a_line_are_an_instance_each(contents: list[Any], between: str) -> None:
+    body = between.join(map(json.dumps, contents)) + "\n"
+    assert same(lines.from_json(body.encode()), {"instances": contents})
+
+
+@given(VALUES)
+def test_one_value_may_be_broken_over_lines(content: Any) -> None:
+    compact, broken = (json.dumps(content, indent=indent).encode() for indent in (None, 1))
+    assert same(lines.from_json(broken), lines.from_json(compact))
 
 
 @given(st.binary(max_size=80), st.integers(0, 2000))

@@ -7,45 +7,76 @@ from typing import Any
 
 import numpy as np
 
-from model.errors import ModelError, PictureError
+from model.errors import PictureError
 from model.store import Model
 
 from ...predictions import decode, infer
 from ...settings import Settings
-from ...telemetry.logs import logger
 from ...telemetry.timing import Timing
 from . import examples, render, rows
 from .faults import bad, shown
+from .rows import Asked
 
 SIGNATURE = "serving_default"
+METHODS = ("predict", "classify", "regress")
 
 Call = Callable[[Model, Settings, Timing], bytes]
+Tensors = tuple[np.ndarray, ...]
 
 
 def prepare(verb: str, document: dict[str, Any]) -> Call:
-    """What can be looked at without a model is; the rest is the call that it returns.
+    """What can be looked at without a model is; the rest is the call that it returns. verb: one of METHODS.
 
     Both raise RequestError 400; the call also what the store's models raise where they are overloaded.
     """
-    signature = document.get("signature_name", SIGNATURE)
-    if not isinstance(signature, str):
-        raise bad(
-            f"JSON Value: {shown(document)} not formatted correctly. 'signature_name' key must be a string value.",
-            "bad_signature",
-        )
+    _signature(document)
     found = examples.features(document) if verb != "predict" else []
 
     def call(model: Model, settings: Settings, timing: Timing) -> bytes:
-        if signature not in ("", SIGNATURE):
-            raise bad(f'Serving signature name: "{signature[:100]}" not found in signature def', "bad_signature")
         if verb == "predict":
-            asked = rows.read(document, model, settings)
-            return render.predictions(model, _outputs(model, asked, timing), rows=asked.rows)
+            in_rows, outputs = predict(document, model, settings, timing)
+            return render.predictions(model, outputs, rows=in_rows)
+        _check_signature(document, verb)
         render_results = _results(verb, model)
         asked = examples.to_inputs(found, model, settings)
         return render_results(_outputs(model, asked, timing)[0])
 
     return call
+
+
+def predict(document: dict[str, Any], model: Model, settings: Settings, timing: Timing) -> tuple[bool, Tensors]:
+    """(whether it came in rows, the outputs), for whoever writes them in another form. Raises as the call does."""
+    asked = read(document, model, settings)
+    return asked.rows, _outputs(model, asked, timing)
+
+
+def read(document: dict[str, Any], model: Model, settings: Settings) -> Asked:
+    """A predict request. Raises RequestError 400."""
+    _check_signature(document, "predict")
+    return rows.read(document, model, settings)
+
+
+def tensors(asked: Asked, model: Model, timing: Timing) -> Tensors:
+    """What the model takes, in the bundle's order. Raises the PictureError of a picture that cannot be used."""
+    return (decode(model, asked.pictures, timing),) if asked.pictures else asked.inputs
+
+
+def _signature(document: dict[str, Any]) -> str:
+    """Its name. Raises RequestError 400 where that is no text."""
+    name = document.get("signature_name", SIGNATURE)
+    if not isinstance(name, str):
+        raise bad(
+            f"JSON Value: {shown(document)} not formatted correctly. 'signature_name' key must be a string value.",
+            "bad_signature",
+        )
+    return name
+
+
+def _check_signature(document: dict[str, Any], verb: str) -> None:
+    """A bundle has the default one, which is also found by the name of its method. Raises RequestError 400."""
+    name = _signature(document)
+    if name not in ("", SIGNATURE, f"tensorflow/serving/{verb}"):
+        raise bad(f'Serving signature name: "{name[:100]}" not found in signature def', "bad_signature")
 
 
 def _results(verb: str, model: Model) -> Callable[[np.ndarray], bytes]:
@@ -68,21 +99,10 @@ def _scores(model: Model, values: np.ndarray) -> np.ndarray:
         return model.bundle.to_scores(values)
 
 
-def _outputs(model: Model, asked: rows.Asked, timing: Timing) -> tuple[np.ndarray, ...]:
-    """Decode where there are pictures, infer. Values of the right form may still be such as the engine cannot take,
-    like an index that an embedding does not have; the original calls this the client's fault, too."""
+def _outputs(model: Model, asked: Asked, timing: Timing) -> Tensors:
+    """Decode where there are pictures, infer."""
     try:
-        inputs = (decode(model, asked.pictures, timing),) if asked.pictures else asked.inputs
+        inputs = tensors(asked, model, timing)
     except PictureError as fault:
         raise bad(fault.message, fault.code) from fault
-    try:
-        return infer(model, inputs, timing)
-    except (ModelError, MemoryError):
-        raise
-    except Exception as fault:
-        logger.exception("model %s version %s: the engine failed", model.bundle.name, model.bundle.version)
-        raise bad(
-            "The engine failed on these values. Check that every one is such as the model knows, as the indices of an "
-            "embedding must be; if so, tell the operator: the log has it under the request id.",
-            "inference_failed",
-        ) from fault
+    return infer(model, inputs, timing)

@@ -44,25 +44,35 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The object that the body is. Raises RequestError 400."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = _first_value(body)
+    """The object that the body begins with. Raises RequestError 400."""
+    document = value(body, alone=False)
     if not isinstance(document, dict):
         raise bad(f"JSON Value: {shown(document)} Is not object", "broken_json")
     return document
 
 
-def _first_value(body: bytes) -> Any:
-    """The first value, by a parser that takes NaN and stops at its end, at a tenth of the speed."""
+def value(body: bytes, *, alone: bool = True) -> Any:
+    """The value that the body is; alone: nothing may stand behind it. Raises RequestError 400."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _first_value(body, alone=alone)
+
+
+def _first_value(body: bytes, *, alone: bool) -> Any:
+    """By a parser that takes NaN and stops at the value's end, at a tenth of the speed."""
     try:
         text = body.decode().lstrip(_BLANK)
         if not text:
             raise bad("JSON Parse error: The document is empty.", "broken_json")
-        value, _ = _DECODER.raw_decode(text)
+        found, end = _DECODER.raw_decode(text)
+        if alone and text[end:].strip(_BLANK):
+            raise bad(
+                f"JSON Parse error: The document root must not be followed by other values. at offset: {end}",
+                "broken_json",
+            )
         if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False).encode()
     except json.JSONDecodeError as fault:
         message = _WORDS.get(fault.msg, fault.msg)
         raise bad(f"JSON Parse error: {message} at offset: {fault.pos}", "broken_json") from fault
@@ -72,7 +82,7 @@ def _first_value(body: bytes) -> Any:
         raise bad("JSON Parse error: It is nested too deep. at offset: 0", "broken_json") from fault
     except OverflowError as fault:
         raise bad(f"JSON Parse error: {fault} at offset: 0", "broken_json") from fault
-    return value
+    return found
 
 
 def _float(text: str) -> float:

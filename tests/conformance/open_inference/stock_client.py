@@ -58,11 +58,11 @@ def _infer(subject: Subject, *, binary: bool, **more: Any) -> str:
 
 @check("client.health", "Triton's client finds server and model live and ready", SECTION)
 def _(subject: Subject) -> str:
-    headers = dict(subject.server.headers)
+    headers = subject.server.headers
     with _client(subject) as (_, client):
-        found = client.is_server_live(headers), client.is_server_ready(headers)
-        found = (*found, client.is_model_ready(subject.model, headers=headers))
-        unknown = client.is_model_ready(NOBODY, headers=headers)
+        found = client.is_server_live(dict(headers)), client.is_server_ready(dict(headers))
+        found = (*found, client.is_model_ready(subject.model, headers=dict(headers)))
+        unknown = client.is_model_ready(NOBODY, headers=dict(headers))
     expect(all(found) and not unknown, f"live, ready, model ready: {found}; unknown model ready: {unknown}")
     return f"{found}"
 
