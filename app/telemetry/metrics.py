@@ -141,7 +141,7 @@ def model_state(version: Version) -> None:
     READY.labels(version.name, version.version).set(version.state is State.AVAILABLE)
     for state in State:
         STATES.labels(version.name, version.version, state).set(version.state is state)
-    if version.state is State.END:
+    if version.state is State.END and not version.failed:  # that one failed is for alerts to see
         _gone[version.name, version.version] = time.monotonic() + _KEPT_SECONDS
     else:
         _gone.pop((version.name, version.version), None)
