@@ -17,13 +17,13 @@ from typing import Any
 
 from rich.console import Console
 
-from . import machine, memory, report, rounds, stages, starts, switches, wrk, zoo
+from . import dialects, machine, memory, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .peers import command, known
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
-NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo")
+NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo", "dialects")
 _WORKERS = (2, 3, 4)
 _IMPOSSIBLE = 1.1  # of what the model alone manages; a little more than 1 for the noise
 
@@ -38,6 +38,7 @@ class Findings:
     memory: dict[int, Spread] = field(default_factory=dict)
     switches: switches.Findings | None = None
     zoo: dict[str, zoo.Series] = field(default_factory=dict)
+    dialects: dialects.Findings | None = None
 
     def goals(self) -> list[Goal]:
         """Every goal that can be judged by what was measured."""
@@ -58,6 +59,7 @@ class Findings:
             more = Spread(tuple(steps([self.memory[workers].median for workers in _WORKERS])))
             found.append(Goal("memory of each further worker", more, 40, unit=" MB", digits=0))
         found += [goal for name, series in self.zoo.items() for goal in series.goals(name)]
+        found += self.dialects.goals() if self.dialects else []
         return found + (self.switches.goals() if self.switches else [])
 
     def faults(self) -> list[str]:
@@ -68,6 +70,7 @@ class Findings:
             best = max(_ratio(kiln, bare, "per_second").values)
             if best > _IMPOSSIBLE:
                 found.append(f"Kiln / bare loop is not valid: {best:.2f} in one round. Others took the machine.")
+        found += self.dialects.faults() if self.dialects else []
         if self.switches and (failures := self.switches.failures):
             found.append(f"{len(failures)} requests failed while versions switched: {failures[0]}")
         return found
@@ -84,6 +87,7 @@ class Findings:
             "memory_mb": {str(workers): spread.to_json() for workers, spread in self.memory.items()},
             "switches": self.switches.to_json() if self.switches else {},
             "zoo": {name: series.to_json() for name, series in self.zoo.items()},
+            "dialects": self.dialects.to_json() if self.dialects else {},
         }
 
 
@@ -109,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     report.findings(console, findings.series, findings.stages, findings.starts, findings.memory)
     report.zoo(console, findings.zoo)
+    report.dialects(console, findings.dialects)
     report.goals(console, findings.goals(), findings.faults())
     if options.json:
         options.json.write_text(json.dumps(findings.to_json(), indent=2) + "\n")
@@ -117,9 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(console: Console, names: Collection[str], count: int, seconds: int) -> Findings:
     findings, wanted = Findings(), set(names)
-    if not wrk.available() and wanted & {"kiln", "tutorial"}:
-        console.print("[yellow]wrk is not installed: kiln and tutorial are left out.[/]")
-        wanted -= {"kiln", "tutorial"}
+    if not wrk.available() and wanted & {"kiln", "tutorial", "dialects"}:
+        console.print("[yellow]wrk is not installed: kiln, tutorial and dialects are left out.[/]")
+        wanted -= {"kiln", "tutorial", "dialects"}
     if not memory.available() and wanted & {"memory", "switches"}:
         console.print("[yellow]This system does not tell the PSS of a process: memory and switches are left out.[/]")
         wanted -= {"memory", "switches"}
@@ -137,6 +142,8 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
                 findings.memory[workers] = Spread((memory.kiln(workers),))
         if "switches" in wanted:
             findings.switches = switches.measure(status.update)
+        if "dialects" in wanted:
+            findings.dialects = dialects.measure(count, seconds, status.update)
         if "zoo" in wanted:
             findings.zoo = zoo.measure(count, seconds, status.update)
     return findings

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import dialects as forms
 from . import zoo as zoos
 from .figures import Goal, Spread
 from .rounds import Series
@@ -83,6 +84,20 @@ def zoo(console: Console, found: Mapping[str, zoos.Series]) -> None:
         figures = [getattr(series, name) for series in found.values()]
         table.add_row(row, *(Spread(tuple(values)).text(0) if values else "" for values in figures))
     console.print(table)
+
+
+def dialects(console: Console, found: forms.Findings | None) -> None:
+    """Each form of a request to the same model."""
+    if not found:
+        return
+    table = _table(
+        f"{forms.MODEL}, 2 workers, by the form of the request", "", "answers a second", "CPU ms of an answer"
+    )
+    for form, series in found.forms.items():
+        figures = (Spread(tuple(series.per_second)).text(0), Spread(tuple(series.cpu_ms)).text())
+        table.add_row(form, *figures)
+    console.print(table)
+    console.print(f"Decoding the picture takes {found.decode_ms:.2f} ms of it.")
 
 
 def goals(console: Console, found: Sequence[Goal], faults: Sequence[str]) -> None:

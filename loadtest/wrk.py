@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,15 @@ def run(
     connections: int = 16,
     kind: str = "image/jpeg",
     labels: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> Result:
     """Post a file from one thread over `connections` kept-alive connections. wrk takes whole seconds.
 
-    labels: the right one and then all others; with them every answer is looked at.
+    labels: the right one and then all others; with them every answer is looked at. headers: beside the type of what is
+    posted.
     """
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={_PATIENCE}s", "-s", str(_SCRIPT)]
+    options += [f"-H{name}: {value}" for name, value in (headers or {}).items()]
     command = ["wrk", *options, url, "--", str(body), kind, *labels]
     return parse(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -71,11 +71,16 @@ def measure(rounds: int, seconds: int, tell: Callable[[str], None]) -> dict[str,
         return {name: _measured(Path(folder), name, rounds, seconds, tell) for name in NAMES}
 
 
-def _measured(store: Path, name: str, rounds: int, seconds: int, tell: Callable[[str], None]) -> Series:
-    tell(f"building {name}")
+def build(store: Path, name: str) -> None:
+    """Make a bundle, version 1, in a process of its own: TensorFlow never leaves one. Raises Failed."""
     with running([*_PROGRAM, "build", str(store), name], {}) as program:
         if program.process.wait():
             program.check()
+
+
+def _measured(store: Path, name: str, rounds: int, seconds: int, tell: Callable[[str], None]) -> Series:
+    tell(f"building {name}")
+    build(store, name)
     bundle = store / name / "1"
     series = Series(_chosen(bundle))
     with ExitStack() as stack:
@@ -122,13 +127,13 @@ def _build(store: str, name: str) -> None:
     import keras
 
     from model import families
-    from model.build.assemble import Request, build
+    from model.build import assemble
     from model.build.source import of_keras
 
     source = of_keras(getattr(keras.applications, name)(weights=None), application=name)
     how = families.complete(families.of_application(name), source.inputs[0].shape)
     labels = tuple(f"class {number}" for number in range(source.outputs[0].shape[-1] or 0))
-    build(source, Request(Path(store), name, "1", labels, how))
+    assemble.build(source, assemble.Request(Path(store), name, "1", labels, how))
 
 
 def _loop(folder: str, name: str) -> None:

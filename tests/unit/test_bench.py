@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from loadtest import bench, figures, report, switches, wrk, zoo
+from loadtest import bench, dialects, figures, report, switches, wrk, zoo
 from loadtest.bench import Findings
 from loadtest.figures import Goal, Spread
 from loadtest.rounds import Series
@@ -207,3 +207,23 @@ def test_large_networks_without_wrk_are_judged_without_the_service() -> None:
     series = zoo.Series("onnx", [10.0], [20.0], [38.0], [36.0])
     assert [goal.name for goal in series.goals("ResNet50")] == ["ResNet50: onnx / tf.function"]
     report.zoo(Console(file=io.StringIO()), {"ResNet50": series})
+
+
+def test_the_forms_of_a_request() -> None:
+    forms = {
+        "picture": dialects.Series([100.0, 110.0], [10.0, 9.0]),
+        "base64": dialects.Series([95.0, 99.0], [10.5, 10.0]),
+        "binary": dialects.Series([120.0, 121.0], [10.0, 8.0]),
+        "binary, small model": dialects.Series([120.0, 121.0], [10.0, 8.0]),
+        "json, small model": dialects.Series([40.0, 11.0], [30.0, 30.0], ["3 answers were not 2xx"]),
+    }
+    found = Findings(dialects=dialects.Findings(forms, 1.0))
+    figures = {goal.name: goal.figure.values for goal in found.goals()}
+    assert figures["V2: binary tensor / JSON"] == (3.0, 11.0)
+    assert figures["V2: CPU of a picture without decoding / binary tensor"] == (0.9, 1.0)
+    assert figures[":predict with base64 / the picture itself"] == (0.95, 0.9)
+    assert found.faults() == ["json, small model is not valid: 3 answers were not 2xx"]
+    output = io.StringIO()
+    report.dialects(Console(file=output, width=200), found.dialects)
+    assert "1.00 ms" in output.getvalue()
+    assert json.loads(json.dumps(found.to_json()))["dialects"]["decode_ms"] == 1.0
