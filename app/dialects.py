@@ -84,7 +84,8 @@ class Dialect:
 class Dialects:
     """Those that are on, our own last: it owns what no other does. Those with paths of settings come first.
 
-    probes: the paths of all platforms' health checks. of: a path -> the dialect that it belongs to, which is asked
+    probes: the paths of all platforms' health checks. platform_ids: the headers in which platforms name requests, in
+    lower case. of: a path -> the dialect that it belongs to, which is asked
     several times for each request.
     """
 
@@ -93,8 +94,8 @@ class Dialects:
         self._others = tuple(sorted(others, key=lambda dialect: not dialect.exact(settings)))
         self._own = own
         self.probes = frozenset(path for dialect in others for path in dialect.probes(settings))
-        platforms = (dialect.id_header.lower() for dialect in others if dialect.id_header)
-        self._id_headers = (*platforms, request_id.HEADER.lower())
+        self.platform_ids = frozenset(dialect.id_header.lower() for dialect in others if dialect.id_header)
+        self._id_headers = (*sorted(self.platform_ids), request_id.HEADER.lower())
         self.of = functools.lru_cache(PATHS)(self._find)
 
     def __iter__(self) -> Iterator[Dialect]:

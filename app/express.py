@@ -36,8 +36,8 @@ class Express:
         """
         dialect = self._dialects.of(path)
         quick = self._quick.get(dialect.name)
-        if quick is None or not 0 < len(body) <= self._most:
-            return None
+        if quick is None or not 0 < len(body) <= self._most or not self._dialects.platform_ids.isdisjoint(fields):
+            return None  # platforms want more of an answer than is told here
         identity = request_id.chosen(fields.get("x-request-id", ""))
         timing = Timing(identity, queued, fields.get("traceparent", ""), dialect.name)
         try:

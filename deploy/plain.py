@@ -34,6 +34,8 @@ _HARMLESS = frozenset(
         "x-deadline-ms",
         "traceparent",
         "inference-header-content-length",
+        "x-fc-request-id",
+        "x-amzn-sagemaker-inference-id",
     }
 )
 

@@ -46,6 +46,10 @@ def test_a_body_that_was_gathered_is_as_good(express: Express) -> None:
     assert made is not None
 
 
+def test_a_platforms_requests_are_flasks(express: Express) -> None:
+    assert express("/predict", {"content-type": "image/jpeg", "x-fc-request-id": "1"}, PHOTO) is None
+
+
 def test_an_insane_id_is_replaced(express: Express) -> None:
     made = ask(express, "image/jpeg", PHOTO, "a b")
     assert made is not None

@@ -187,7 +187,7 @@ def test_term_answers_what_has_begun_and_leaves_nothing(start_service: Callable[
         answer = read_answer(connection)
     assert answer is not None
     assert answer.status_code == 200
-    assert base.process.wait(10) == 0
+    assert base.process.wait(25) == 0
     wait_for(lambda: not any(process.is_running() for process in everyone), "all processes to end")
     assert not folder.exists()
     with pytest.raises(requests.ConnectionError):
@@ -202,7 +202,7 @@ def test_term_does_not_wait_for_silent_clients(start_service: Callable[..., Serv
         assert read_answer(used) is not None
         time.sleep(0.2)  # nothing shows when the silent one has been set aside
         base.process.terminate()
-        assert base.process.wait(10) == 0
+        assert base.process.wait(25) == 0
 
 
 def test_wrong_settings_end_the_start_and_name_every_problem(tmp_path: Path) -> None:

@@ -58,8 +58,6 @@ def test_a_plain_request_is_read() -> None:
         request(b"Connection: Upgrade, close"),
         request(b"Upgrade: h2c"),
         request(b"Content-Encoding: gzip"),
-        request(b"X-Fc-Request-Id: 1"),
-        request(b"X-Amzn-SageMaker-Inference-Id: 1"),
         request(b" folded: line"),
         request(b"Blank : before the colon"),
         request(b"No colon"),
