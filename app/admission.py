@@ -14,7 +14,7 @@ from .telemetry import request_id
 from .telemetry.recording import Recorder
 
 # How much of the time to its deadline a request may be expected to wait; the rest is for it, and for bad guesses.
-_SHARE = 0.7
+_SHARE = 0.6
 _WEIGHT = 0.05  # of the newest piece of work in the mean
 _START = re.compile(r"t=[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 

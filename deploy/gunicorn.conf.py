@@ -112,8 +112,14 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """Tell the worker its slot, before it imports the app."""
+    """Tell the worker its slot, before it imports the app. Nothing of what it imports is garbage."""
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
+    gc.disable()
+
+
+def post_worker_init(worker):
+    """The app is there."""
+    gc.enable()
 
 
 def worker_exit(server, worker):

@@ -21,10 +21,10 @@ def test_as_many_wait_as_can_be_answered_in_time() -> None:
     admission = Admission(1.0)
     for _ in range(500):
         admission.worked(0.01)
-    assert admission.admits(69, 1.0)
-    assert not admission.admits(71, 1.0)
-    assert admission.admits(6, 0.1)
-    assert not admission.admits(8, 0.1)
+    assert admission.admits(59, 1.0)
+    assert not admission.admits(61, 1.0)
+    assert admission.admits(5, 0.1)
+    assert not admission.admits(7, 0.1)
     assert admission.admits(0, 0.001)
 
 
