@@ -132,7 +132,9 @@ class Settings:
     port: int = _setting(8000, _integer(1, 65535), "TCP port to listen on")
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
     workers: int = _setting(0, _integer(0, 256), "worker processes; 0 for one for each core")
-    threads: int = _setting(8, _integer(1, 64), "threads of a worker: for chunked bodies, slow readers, engines that gather")
+    threads: int = _setting(
+        8, _integer(1, 64), "threads of a worker: chunked bodies, slow readers, engines that gather"
+    )
     platform: str = _setting(
         "", _choice("", *hosting.PLATFORMS), "platform whose port and routes to take; empty finds out by its variables"
     )
