@@ -5,7 +5,9 @@ Where a real server differs is in the tables of docs/conformance.md, and nowhere
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import re
 import socket
 import subprocess
@@ -247,6 +249,39 @@ def test_mlserver(mlserver, model):
     judgements = judged(mlserver, model, extensions=("model_repository",), may_unload=True)
     assert {name for name, judgement in judgements.items() if judgement.offered} == {"open_inference"}
     assert_as_listed("MLServer", model, judgements)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("options", [[], ["--batch-size", "3"], ["--binary-data"]], ids=" ".join)
+def test_mlservers_own_client_asks_kiln(mlserver, options, service, photo, tmp_path):
+    """`mlserver infer` from MLServer's environment: a line of JSON for each request, a picture each."""
+    picture = base64.b64encode(photo).decode()
+    asked = {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [picture]}]}
+    zeros = {"inputs": [{"name": "image", "shape": [1, 128, 128, 3], "datatype": "FP32", "data": [0.0] * 49152}]}
+    lines, answers = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
+    lines.write_text("".join(json.dumps(zeros if "--binary-data" in options else asked) + "\n" for _ in range(5)))
+    program = MLSERVER.python.with_name("mlserver")
+    command = [
+        program,
+        "infer",
+        "-u",
+        f"127.0.0.1:{service.port}",
+        "-m",
+        "catdog",
+        "-i",
+        lines,
+        "-o",
+        answers,
+        *options,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in answers.read_text().splitlines()]
+    scores = [answer["outputs"][0]["data"] for answer in found]
+    assert len(scores) == 5
+    if "--binary-data" not in options:
+        assert all(cat > dog for cat, dog in scores)
 
 
 @pytest.mark.slow
