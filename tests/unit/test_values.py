@@ -72,7 +72,8 @@ def test_anything_is_taken_or_refused_with_a_place(values: list[Any], dtype: str
     try:
         array = to_array(values, dtype, [None, *shape], place)
         assert array.ndim == 1 + len(shape)
-        assert array.tolist() == values
+        rounded = np.array(values, array.dtype) if array.dtype.kind == "f" else None  # as every parser of floats does
+        assert array.tolist() == (values if rounded is None else rounded.tolist())
         problems = ["instances[0]"]
     except BadValues as bad:
         problems = bad.problems
