@@ -45,11 +45,13 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from . import dialects, routes
     from .admission import Admission
     from .express import Express
+    from .rule import QuickRule
     from .telemetry import recording, request_id, tracing
 
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
     spoken = routes.spoken(config)
     app = Flask(__name__)
+    app.url_rule_class = QuickRule
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
     app.extensions["kiln"] = {

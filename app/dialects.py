@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 from flask import Flask, g, request
@@ -45,24 +45,19 @@ def kiln_error(status: int, code: str, message: str, request_id: str) -> bytes:
     return orjson.dumps({"error": {"code": code, "message": message}, "request_id": request_id}) + b"\n"
 
 
-def _no_paths(*_: Any) -> dict[str, Any]:
-    return {}
-
-
 def _nowhere(settings: Settings) -> Collection[str]:
     return ()
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One protocol.
+    """One protocol. Its part of the OpenAPI document is `openapi/<name>.py`'s.
 
     name: as KILN_DIALECTS, the metrics and the logs have it.
     owns: whether a path is the dialect's own, also where there is nothing: errors there have its form.
     install: puts its URLs on the API.
     error: (status, code, message, request id) -> the body of an error, JSON.
     quick: makes the express way of its commonest request (express.py), where it has one.
-    paths: (models that can answer, settings) -> its part of the OpenAPI document.
     exact: the paths that settings give it. They are its own before any other's.
     probes: the paths that its platform asks about the node: answered first, and without an API key.
     id_header: the header in which its platform names a request; that goes before X-Request-ID.
@@ -74,7 +69,6 @@ class Dialect:
     install: Callable[[Api, Store, Settings], None]
     error: Callable[[int, str, str, str], bytes] = kiln_error
     quick: Callable[[Store, Settings], Quick] | None = None
-    paths: Callable[..., dict[str, Any]] = _no_paths
     exact: Callable[[Settings], Collection[str]] = _nowhere
     probes: Callable[[Settings], Collection[str]] = _nowhere
     id_header: str = ""

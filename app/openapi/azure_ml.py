@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from model.store import Model
 
+from ..paths import SCORE
 from ..settings import Settings
 from .parts import Schema
 from .scoring import scored
@@ -13,4 +14,4 @@ from .scoring import scored
 
 def paths(models: Sequence[Model], settings: Settings) -> Schema:
     """The scoring route."""
-    return {"/score": {"post": scored("azure_ml_score", "Azure ML: score instances", models, settings, "429")}}
+    return {SCORE: {"post": scored("azure_ml_score", "Azure ML: score instances", models, settings, "429")}}

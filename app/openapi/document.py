@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 from model.store import Model
 
@@ -10,6 +11,7 @@ from .. import release
 from ..dialects import Dialect, kiln_error
 from ..keys.guard import OPEN
 from ..settings import Settings
+from ..telemetry.timing import KILN
 from .models import models as list_models
 from .models import one_model
 from .parts import Schema, array, error, fields, get, get_text
@@ -42,7 +44,10 @@ def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dia
     }
     spoken, owners = tuple(dialects), {}
     for dialect in reversed(spoken):  # the first that has a path is whose it is
-        for path, operations in dialect.paths(models, settings).items():
+        if dialect.name == KILN:
+            continue
+        paths = import_module(f".{dialect.name}", __package__).paths
+        for path, operations in paths(models, settings).items():
             whole["paths"].setdefault(path, {}).update(operations)
             owners[path] = dialect
     if not settings.api_keys:

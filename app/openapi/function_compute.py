@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from model.store import Model
 
+from ..paths import INITIALIZE, INVOKE, PRE_FREEZE, PRE_STOP
 from ..settings import Settings
 from .parts import Schema, error, fields, get
 from .scoring import scored
-
-INVOKE, INITIALIZE, PRE_FREEZE, PRE_STOP = "/invoke", "/initialize", "/pre-freeze", "/pre-stop"
-HOOKS = frozenset({INITIALIZE, PRE_FREEZE, PRE_STOP})
 
 
 def paths(models: Sequence[Model], settings: Settings) -> Schema:

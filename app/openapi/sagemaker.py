@@ -7,13 +7,13 @@ from typing import Any
 
 from model.store import Model
 
+from ..paths import INVOCATIONS, PING
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, fields, id_parameter, ok, plain_error
 from .scoring import BYTES, predictions
 from .tensors import outputs
 from .v1 import columns, row, rows
 
-PING, INVOCATIONS = "/ping", "/invocations"
 _TEXT: Schema = {"type": "string"}
 
 

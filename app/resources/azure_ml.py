@@ -12,11 +12,9 @@ from model.store import Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api
-from ..openapi.azure_ml import paths
+from ..paths import SCORE
 from ..scoring import score
 from ..settings import Settings
-
-ROUTE = "/score"
 
 
 class Score(Resource):
@@ -36,7 +34,7 @@ class Score(Resource):
 
 
 def _install(api: Api, store: Store, settings: Settings) -> None:
-    api.add_resource(Score, ROUTE, endpoint="azure_ml_score", resource_class_args=(store, settings))
+    api.add_resource(Score, SCORE, endpoint="azure_ml_score", resource_class_args=(store, settings))
 
 
-DIALECT = Dialect("azure_ml", lambda path: path == ROUTE, _install, paths=paths, overload_status=429)
+DIALECT = Dialect("azure_ml", lambda path: path == SCORE, _install, overload_status=429)

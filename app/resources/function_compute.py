@@ -15,11 +15,12 @@ from model.store import Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api
-from ..openapi.function_compute import HOOKS, INITIALIZE, INVOKE, PRE_FREEZE, PRE_STOP, paths
+from ..paths import INITIALIZE, INVOKE, PRE_FREEZE, PRE_STOP
 from ..readiness import Readiness
 from ..scoring import score
 from ..settings import Settings
 
+HOOKS = frozenset({INITIALIZE, PRE_FREEZE, PRE_STOP})
 ID = "X-Fc-Request-Id"
 _CONTROL = "X-Fc-Control-Path"
 _STATUS = "X-Fc-Status"
@@ -96,7 +97,6 @@ DIALECT = Dialect(
     "function_compute",
     lambda path: path in (INVOKE, *HOOKS),
     _install,
-    paths=paths,
     probes=lambda settings: HOOKS,
     id_header=ID,
 )

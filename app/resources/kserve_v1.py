@@ -15,7 +15,6 @@ from model.store import Model, Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
-from ..openapi.kserve_v1 import paths
 from ..payloads.body import read_body
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse, unpacked
@@ -115,4 +114,4 @@ def _alive() -> Response | None:
     return None
 
 
-DIALECT = Dialect("kserve_v1", _owns, _install, _error, quick, paths)
+DIALECT = Dialect("kserve_v1", _owns, _install, _error, quick)

@@ -18,7 +18,6 @@ from model.store import Model, State, Store, Version
 from .. import release
 from ..dialects import Answer, Dialect, Quick
 from ..errors import Api, RequestError
-from ..openapi.open_inference import paths
 from ..payloads.body import read_body
 from ..payloads.compressed import decompress
 from ..payloads.open_inference import answer, datatypes, inputs
@@ -343,4 +342,4 @@ def _install(api: Api, store: Store, settings: Settings) -> None:
         )
 
 
-DIALECT = Dialect("open_inference", _owns, _install, _error, quick, paths, probes=lambda settings: (LIVE, READY))
+DIALECT = Dialect("open_inference", _owns, _install, _error, quick, probes=lambda settings: (LIVE, READY))

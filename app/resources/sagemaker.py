@@ -16,7 +16,7 @@ from model.store import Model, Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
-from ..openapi.sagemaker import INVOCATIONS, PING, paths
+from ..paths import INVOCATIONS, PING
 from ..payloads.lines import from_csv, from_json
 from ..payloads.npy import dump, read_npy
 from ..payloads.tf import render
@@ -156,7 +156,6 @@ DIALECT = Dialect(
     lambda path: path in (PING, INVOCATIONS),
     _install,
     _error,
-    paths=paths,
     probes=lambda settings: {PING},
     id_header="X-Amzn-SageMaker-Inference-Id",
 )

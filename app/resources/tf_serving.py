@@ -20,7 +20,6 @@ from model.store import Model, State, Store, Version
 
 from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
-from ..openapi.tf_serving import paths
 from ..payloads.body import read_body
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse, unpacked
@@ -211,4 +210,4 @@ def _install(api: Api, store: Store, settings: Settings) -> None:
     api.add_resource(TensorFlowServing, *routes, resource_class_args=(store, settings), merge_slashes=False)
 
 
-DIALECT = Dialect("tf_serving", _owns, _install, _error, quick, paths)
+DIALECT = Dialect("tf_serving", _owns, _install, _error, quick)

@@ -12,7 +12,6 @@ from model.store import Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api
-from ..openapi.vertex import paths
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse
 from ..payloads.tf.faults import bad
@@ -79,4 +78,4 @@ def _probes(settings: Settings) -> Collection[str]:
     return set(filter(None, (settings.vertex_health,)))
 
 
-DIALECT = Dialect("vertex", lambda path: False, _install, _error, paths=paths, exact=_routes, probes=_probes)
+DIALECT = Dialect("vertex", lambda path: False, _install, _error, exact=_routes, probes=_probes)
