@@ -193,8 +193,11 @@ def test_gunicorn_is_gone(tmp_path: Path, photo: bytes, lost: str) -> None:
         if lost == "stopped":
             base.backend.process.terminate()
         else:
-            for process in [*psutil.Process(base.backend.process.pid).children(), base.backend.process]:
-                process.kill()
+            workers = psutil.Process(base.backend.process.pid).children()
+            base.backend.process.kill()  # first: it would start another worker
+            for worker in workers:
+                worker.kill()
+            psutil.wait_procs(workers, 10)
         base.backend.process.wait(10)
         shutil.rmtree(metrics, ignore_errors=True)  # who is killed leaves it
         answer = requests.post(f"{base.url}/predict", data=photo, timeout=10)
