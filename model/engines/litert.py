@@ -16,6 +16,9 @@ from .batches import in_batches
 # it. Pictures run one by one: there XNNPACK gains nothing from batches on one thread, and they would need memory.
 BATCH = 64
 BATCH_BYTES = 256 * 1024
+# LiteRT keeps the text of every failure, and raises all of them with each new one. From this length on (in characters)
+# the interpreter is made anew.
+_MOST_TOLD = 16 * 1024
 
 
 class LiteRT:
@@ -58,7 +61,9 @@ class _Fixed:
     """One interpreter at one batch size. Raises RuntimeError or ValueError when it cannot be had at `batch`."""
 
     def __init__(self, content: bytes, threads: int, batch: int | None = None) -> None:
+        self._content, self._threads = content, threads
         self._interpreter = Interpreter(model_content=content, num_threads=threads)
+        self._told = 0  # characters of failures that were raised before
         self._inputs = _in_order(self._interpreter, "inputs")
         self._outputs = _in_order(self._interpreter, "outputs")
         details = {entry["index"]: entry for entry in self._interpreter.get_input_details()}
@@ -75,7 +80,13 @@ class _Fixed:
                 raise ValueError(f"The outputs do not follow a batch of {batch}.")
 
     def run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Exactly `batch` instances."""
+        """Exactly `batch` instances. Raises RuntimeError with the engine's words where it fails on them."""
+        try:
+            return self._run(inputs)
+        except RuntimeError as fault:
+            raise self._news(fault) from None
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         for tensor, values in zip(self._inputs, inputs, strict=True):
             self._interpreter.set_tensor(tensor, values)
         self._interpreter.invoke()
@@ -83,8 +94,25 @@ class _Fixed:
 
     def resized(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """Inputs of any shape, for files whose sizes vary in more than the batch."""
-        self._resize([values.shape for values in inputs])
+        try:
+            self._resize([values.shape for values in inputs])
+        except RuntimeError as fault:
+            raise self._news(fault) from None
         return self.run(inputs)
+
+    def _news(self, fault: RuntimeError) -> RuntimeError:
+        """What is new in it."""
+        text = str(fault)
+        new = RuntimeError(text[self._told :].strip() or text[-_MOST_TOLD:])
+        self._told = len(text)
+        if self._told > _MOST_TOLD:
+            self._renew()
+        return new
+
+    def _renew(self) -> None:
+        self._interpreter, self._told = Interpreter(model_content=self._content, num_threads=self._threads), 0
+        if not self.any_shape:
+            self._resize([(self.batch, *entry["shape"][1:]) for entry in self.details])
 
     def _resize(self, shapes: Sequence[tuple[int, ...]]) -> None:
         for tensor, shape in zip(self._inputs, shapes, strict=True):
