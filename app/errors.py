@@ -28,14 +28,20 @@ _RETRY_SECONDS = "1"
 
 
 class RequestError(Exception):
-    """A request that HTTP code itself refuses: status, stable code and what to do about it."""
+    """A request that HTTP code itself refuses: status, stable code and what to do about it.
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    told: what the log gets of it, once it is answered; empty for nothing.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None, told: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.told = told
 
 
 class Api(flask_restful.Api):  # type: ignore[misc]  # the package has no types
@@ -69,6 +75,8 @@ def response(status: int, code: str, message: str, headers: dict[str, str] | Non
 
 
 def _request_error(error: RequestError) -> Response:
+    if error.told:
+        logger.warning("%s", error.told)
     return response(error.status, error.code, error.message, error.headers)
 
 

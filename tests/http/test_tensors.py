@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.telemetry.logs import logger
 from model import bundle as bundles
 from model import engines
 
@@ -258,3 +260,19 @@ def test_an_index_that_the_model_lacks_says_so(many: FlaskClient, index: int) ->
     assert answer.status_code in (200, 400), answer.text  # an engine may as well read another row
     if answer.status_code == 400:
         assert answer.json["error"]["code"] == "inference_failed"
+
+
+def test_an_engine_s_failure_is_logged_once_and_shortly(many: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    logger.addHandler(caplog.handler)
+    try:
+        for _ in range(3):
+            caplog.clear()
+            if ask(many, "sequence", [[1, 10]]).status_code == 200:
+                pytest.skip("this engine reads another row for an index that there is not")
+            [record] = caplog.records
+            assert record.levelno == logging.WARNING
+            assert record.getMessage().startswith("model sequence version 1: the engine failed: ")
+            assert len(record.getMessage()) <= 1000
+            assert not record.exc_info
+    finally:
+        logger.removeHandler(caplog.handler)
