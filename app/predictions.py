@@ -14,11 +14,12 @@ from model.errors import ModelError
 from model.store import Model
 
 from .errors import RequestError
+from .ranking import best_first
 from .telemetry import metrics
-from .telemetry.logs import logger
 from .telemetry.timing import Timing
 
 DEFAULT_TOP = 5
+_MOST_TOLD = 1000  # characters of an engine's words in the log
 
 
 def decode(model: Model, pictures: Sequence[bytes], timing: Timing) -> np.ndarray:
@@ -47,12 +48,12 @@ def infer(model: Model, inputs: Sequence[np.ndarray], timing: Timing) -> tuple[n
     except Exception as fault:
         if timing.images:
             raise
-        logger.exception("model %s version %s: the engine failed", bundle.name, bundle.version)
         raise RequestError(
             400,
             "inference_failed",
             "The engine failed on these values. Check that every one is such as the model knows, as the indices of an "
             "embedding must be; if so, tell the operator: the log has it under the request id.",
+            told=f"model {bundle.name} version {bundle.version}: the engine failed: {fault}"[:_MOST_TOLD],
         ) from fault
     timing.did("infer", started)
     if not model.gathers:  # else the batch is not this request alone, and the store tells of it
@@ -73,7 +74,8 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing)
     if bundle.labels:
         with np.errstate(over="ignore", invalid="ignore"):
             scores = bundle.to_scores(outputs[0])
-        predictions = [_ranked(row, bundle.labels, top) for row in scores]
+        orders = best_first(scores, top).tolist()
+        predictions = [_ranked(row, order, bundle.labels) for row, order in zip(scores, orders, strict=True)]
         if len(outputs) > 1:
             for prediction, others in zip(predictions, _objects(names[1:], outputs[1:]), strict=True):
                 prediction["outputs"] = others
@@ -87,10 +89,9 @@ def answer(model: Model, inputs: Sequence[np.ndarray], top: int, timing: Timing)
     return orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _ranked(row: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, Any]:
-    order = row.argsort(kind="stable")[::-1][:top].tolist()
+def _ranked(row: np.ndarray, order: list[int], labels: tuple[str, ...]) -> dict[str, Any]:
     ranked = [{"label": labels[index], "score": float(row[index])} for index in order]
-    if not math.isfinite(row[order[0]]):  # NaN sorts highest, so that none is missed
+    if not math.isfinite(row[order[0]]):
         return {"label": None, "score": None, "top": []}
     return {**ranked[0], "top": ranked}
 

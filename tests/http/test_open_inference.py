@@ -193,6 +193,22 @@ def test_json(many: FlaskClient, many_store: Path, data: list[Any]) -> None:
     assert output["data"] == pytest.approx(expected.ravel().tolist())
 
 
+def test_null_is_as_good_as_absent(many: FlaskClient) -> None:
+    """Types of several clients write every optional field."""
+    given = {**tensor("x", [[1, 2, 3, 4]]), "parameters": None}
+    whole = {"id": None, "parameters": None, "inputs": [given], "outputs": None}
+    expected = ask(many, "dense", tensor("x", [[1, 2, 3, 4]])).json
+    assert many.post("/v2/models/dense/infer", json=whole).json == expected
+    parameters = {"binary_data": None, "classification": None, "content_type": None}
+    wanted = {"name": "y", "parameters": parameters}
+    given["parameters"] = {"binary_data_size": None, "content_type": None}
+    whole |= {"inputs": [given], "outputs": [wanted], "parameters": {"binary_data_output": None}}
+    assert many.post("/v2/models/dense/infer", json=whole).json == expected
+    whole["outputs"] = [{"name": "y", "parameters": None}]
+    assert many.post("/v2/models/dense/infer", json=whole).json == expected
+    assert "'inputs'" in said(many.post("/v2/models/dense/infer", json={"inputs": 1}))
+
+
 def test_without_an_id_there_is_none(many: FlaskClient) -> None:
     assert set(ask(many, "dense", tensor("x", [[1, 2, 3, 4]])).json) == {"model_name", "model_version", "outputs"}
 
@@ -376,6 +392,14 @@ def test_classes_without_labels(many: FlaskClient) -> None:
     wanted = [{"name": output, "parameters": {"classification": 2}}]
     answer = ask(many, "echo-int64", tensor(name, [[5, 2**63 - 1]], "INT64"), outputs=wanted)
     assert answer.json["outputs"][0]["data"] == [f"{2**63 - 1}:1", "5:0"]
+
+
+def test_of_equal_values_the_lowest_index_comes_first(many: FlaskClient) -> None:
+    [name] = [entry["name"] for entry in many.get("/v2/models/echo-uint8").json["inputs"]]
+    [output] = [entry["name"] for entry in many.get("/v2/models/echo-uint8").json["outputs"]]
+    wanted = [{"name": output, "parameters": {"classification": 2}}]
+    answer = ask(many, "echo-uint8", tensor(name, [[7, 7]], "UINT8"), outputs=wanted)
+    assert answer.json["outputs"][0]["data"] == ["7:0", "7:1"]
 
 
 def test_what_has_no_classes(many: FlaskClient) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from model.store import Model
 
+from ...ranking import best_first
 from .datatypes import named
 from .request import refuse
 
@@ -36,7 +37,7 @@ def classified(values: np.ndarray, count: int, model: Model, place: int) -> np.n
             rows = model.bundle.to_scores(rows)
     if len(rows) * min(count, rows.shape[1]) > MOST_CLASSES:
         refuse("bad_outputs", f"more than {MOST_CLASSES:,} classes are asked for; ask for fewer, or for plain values")
-    best = rows.argsort(-1, kind="stable")[:, ::-1][:, :count]
+    best = best_first(rows, count)
     found = np.empty(best.shape, object)
     for row, order in enumerate(best.tolist()):
         for rank, index in enumerate(order):

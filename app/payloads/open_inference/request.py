@@ -76,6 +76,7 @@ def json_size(header: str | None, size: int) -> int:
 def read(body: bytes, size: int, model: str) -> Asked:
     """A body of which `size` bytes are JSON, and the rest binary data. model: its name, for messages.
 
+    What may be left out may be null as well, as MLServer's own types write it.
     Raises RequestError 400 with every problem of its form at once.
     """
     data = _json(body, size)
@@ -116,9 +117,11 @@ def _json(body: bytes, size: int) -> dict[str, Any]:
 
 
 def _parameters(entry: dict[str, Any], of: str, problems: list[str]) -> dict[str, Any]:
-    found = entry.get("parameters", {})
+    found = entry.get("parameters")
+    if found is None:
+        return {}
     if isinstance(found, dict):
-        return found
+        return {name: value for name, value in found.items() if value is not None}
     problems.append(f"'parameters' of {of} must be an object")
     return {}
 
@@ -133,7 +136,7 @@ def _flag(parameters: dict[str, Any], name: str, of: str, problems: list[str], d
 
 def _entries(data: dict[str, Any], key: str, problems: list[str]) -> list[dict[str, Any]]:
     """The objects with a name of one of the request's lists."""
-    entries = data.get(key, [])
+    entries = [] if data.get(key) is None else data[key]
     if not isinstance(entries, list) or len(entries) > MOST_INPUTS:
         problems.append(f"'{key}' must be a list of at most {MOST_INPUTS}")
         return []
