@@ -215,13 +215,14 @@ def test_the_forms_of_a_request() -> None:
         "base64": dialects.Series([95.0, 99.0], [10.5, 10.0]),
         "binary": dialects.Series([120.0, 121.0], [10.0, 8.0]),
         "json": dialects.Series([60.0, 55.0], [20.0, 20.0]),
+        "rounded json": dialects.Series([61.0, 56.0], [19.0, 19.0]),
         "binary, small model": dialects.Series([120.0, 121.0], [10.0, 8.0]),
         "json, small model": dialects.Series([40.0, 11.0], [30.0, 30.0], ["3 answers were not 2xx"]),
     }
     found = Findings(dialects=dialects.Findings(forms, 1.0))
     figures = {goal.name: goal.figure.values for goal in found.goals()}
     assert figures["V2: binary tensor / JSON"] == (2.0, 2.2)
-    assert figures["the same, small model"] == (3.0, 11.0)
+    assert figures["both to the small model"] == (3.0, 11.0)
     assert figures["V2: CPU of a picture without decoding / binary tensor"] == (0.9, 1.0)
     assert figures[":predict with base64 / the picture itself"] == (0.95, 0.9)
     assert found.faults() == ["json, small model is not valid: 3 answers were not 2xx"]
