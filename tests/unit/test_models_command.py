@@ -56,6 +56,19 @@ def test_list(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [entry["state"] for entry in model["versions"]] == ["verified", "bad", "verified"]
 
 
+def test_without_a_command_it_lists(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(store, capsys) == run(store, capsys, "list")
+    assert run_json(store, capsys) == run_json(store, capsys, "list")
+
+
+def test_options_stand_before_the_command_or_behind_it(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = run_json(store, capsys, "inspect", "catdog", "1")[1]
+    assert main(["--store", str(store), "--json", "inspect", "catdog", "1"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert main(["--store", "nowhere", "--json", "inspect", "catdog", "1", "--store", str(store)]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+
+
 def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, capsys, "list")[0] == 0
     assert run_json(tmp_path, capsys, "list") == (0, [])
