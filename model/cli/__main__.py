@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[common], help=text, description=text)
 
-    add("list", "every version: are its files whole, its labels, engine and size")
+    add("list", "every version: are its files intact, its labels, engine and size")
     inspect = add("inspect", "all about one version (default: the one served by default)")
     verify = add("verify", "checksums, and golden answers in each engine installed here; status 1 if anything is bad")
     use = add("use", "let a label name a version")
