@@ -6,8 +6,7 @@ from flask import Request
 
 from model.store import Store
 
-from .payloads.body import read_body
-from .payloads.compressed import decompress
+from .payloads.body import read_whole
 from .payloads.tf.calls import read, tensors
 from .payloads.tf.document import parse
 from .payloads.tf.rows import Asked
@@ -32,9 +31,3 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
     else:
         asked = Asked(rows=True, pictures=[body], inputs=())
     return answer(model, tensors(asked, model, timing), min(DEFAULT_TOP, len(model.bundle.labels)), timing)
-
-
-def read_whole(request: Request, settings: Settings) -> bytes:
-    """The body, unpacked. Raises RequestError."""
-    body = read_body(request, settings)
-    return decompress(body, request.headers.get("Content-Encoding", ""), settings.max_body_bytes)

@@ -141,7 +141,9 @@ class Settings:
     store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
     model: str = _setting("catdog", _text, "name of the model that answers whoever names none")
     models: tuple[str, ...] = _setting((), _names, "models to serve, separated by commas; empty for all in the store")
-    engine: str = _setting("", _choice("", *ENGINES), "engine to run; empty takes the bundle's own choice")
+    engine: str = _setting(
+        "", _choice("", *ENGINES), f"engine to run ({', '.join(ENGINES)}); empty takes the bundle's choice"
+    )
     engine_threads: int = _setting(0, _integer(0, 256), "threads of an engine; 0 shares the cores among the workers")
     max_batch: int = _setting(16, _integer(1, 1024), "most instances in one call of an engine that gains by it")
     batch_delay: float = _setting(0.0, _seconds(0, 1), "seconds that such an engine waits for more instances")

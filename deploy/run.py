@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     described = {setting.name: setting for setting in settings.fields(settings.Settings)}
     for name in OPTIONS:
         setting = described[name]
-        default = getattr(settings.Settings(), name) or "the bundle's own choice"
+        default = "empty" if setting.default == "" else setting.default
         help_text = f"{setting.metadata['meaning']} (default: {default})"
         parser.add_argument(f"--{name}", help=help_text)
     parser.epilog = "Every setting can also be given as an environment variable; README.md lists them."

@@ -10,6 +10,7 @@ from . import disk, memory
 from .errors import BundleError, ModelError
 from .versions import Model, State, Version
 
+LOOKS_TO_COPY = 10  # without a change; until then an incomplete folder is taken for one that is being copied
 _MOST_LOOKS = 3  # that a folder must rest after several failures; the next try is then due
 _FIRST_RETRY, _LAST_RETRY = 5.0, 300.0  # seconds after a failure that is not the bundle's
 
@@ -130,6 +131,8 @@ class Slot:
             return Version(name, self.number, State.UNLOADING, "Waiting for its last requests.")
         if self.loading:
             return Version(name, self.number, State.LOADING, "Checking and loading.")
+        if self._incomplete and self._rested < LOOKS_TO_COPY:
+            return Version(name, self.number, State.START, self._incomplete)
         if trouble or unwanted:
             return Version(name, self.number, State.END, trouble or unwanted, failed=bool(trouble))
         return Version(name, self.number)

@@ -17,7 +17,7 @@ from .errors import ModelError, NotAPicture
 class State(StrEnum):
     """The life of a version, in TensorFlow Serving's words."""
 
-    START = "START"
+    START = "START"  # known, and not tried yet; the reason says where that is because its files are still coming
     LOADING = "LOADING"
     AVAILABLE = "AVAILABLE"
     UNLOADING = "UNLOADING"

@@ -18,7 +18,8 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
     return {
         "operationId": "predict",
         "summary": "Ask a model about one or more pictures, or instances of its tensors",
-        "description": "What a model takes and answers is at /models/{name}.",
+        "description": "What a model takes and answers is at /models/{name}. Content-Encoding: gzip and deflate are "
+        "taken.",
         "parameters": [*choice(models), *_top(models), id_parameter(), _client()],
         "requestBody": {"required": True, "content": _content(models, settings)},
         "responses": {
@@ -28,8 +29,10 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
             ),
             "404": error("No such model, version or label; the message lists what there is"),
             "408": error("The body came too slowly"),
-            "413": error(f"The body is over {settings.max_body_bytes} bytes or a picture has too many pixels"),
-            "415": error("A media type or picture format that is not taken"),
+            "413": error(
+                f"The body is, or unpacks to, over {settings.max_body_bytes} bytes, or a picture has too many pixels"
+            ),
+            "415": error("A media type, content encoding or picture format that is not taken"),
             "503": error("The model is not ready"),
         },
     }

@@ -10,6 +10,7 @@ from flask import Request
 
 from ..errors import RequestError
 from ..settings import Settings
+from .compressed import decompress
 
 _STEP = 256 * 1024
 # A refused body is read and thrown away this far, so that the client gets to read the answer instead of a reset
@@ -21,8 +22,11 @@ _CLOSE = {"Connection": "close"}
 
 
 def read_body(request: Request, settings: Settings) -> bytes:
-    """The whole body. Raises RequestError 413 when it is over the limit, whatever its headers claim, 408 when it
-    does not arrive in time, and 400 when it ends before its Content-Length."""
+    """All of the body, as it was sent.
+
+    Raises RequestError 413 when it is over the limit, whatever its headers claim, 408 when it does not arrive in time,
+    and 400 when it ends before its Content-Length.
+    """
     limit, length = settings.max_body_bytes, request.content_length
     if length is not None and length > limit:
         _drain(request)
@@ -39,6 +43,12 @@ def read_body(request: Request, settings: Settings) -> bytes:
             400, "incomplete_body", f"The body has {total} bytes of the {length} announced. Send it again."
         )
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_whole(request: Request, settings: Settings) -> bytes:
+    """The body, unpacked as its Content-Encoding says. Raises RequestError as read_body and decompress do."""
+    body = read_body(request, settings)
+    return decompress(body, request.headers.get("Content-Encoding", ""), settings.max_body_bytes)
 
 
 def _parts(request: Request, seconds: float, length: int | None) -> Iterator[bytes]:

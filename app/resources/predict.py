@@ -9,7 +9,7 @@ from model.store import Model, Store
 
 from ..dialects import Answer, Quick
 from ..errors import RequestError
-from ..payloads.body import read_body
+from ..payloads.body import read_whole
 from ..payloads.pictures import read_pictures
 from ..payloads.tensors import read_tensors
 from ..predictions import DEFAULT_TOP, answer, decode
@@ -32,7 +32,8 @@ class Predict(Resource):
     more than scores; without labels it is the value of the output, or an object with the value of each.
     400: the request, a picture or a tensor is wrong, or the engine failed on the values that were sent. 404: no such
     model, version or label; it lists what there is. 408: the body came too slowly. 413: the body or a picture is too
-    large. 415: a media type or picture format that is not taken. 503: the model is not ready; try again.
+    large. 415: a media type, content encoding or picture format that is not taken. 503: the model is not ready; try
+    again.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -41,7 +42,7 @@ class Predict(Resource):
 
     def post(self) -> Response:
         """Parse, call the model, render."""
-        body = read_body(request, self._settings)
+        body = read_whole(request, self._settings)
         model = select(request, self._store, self._settings.trusted_proxies)
         g.timing.is_for(model)
         if model.bundle.preprocessing is None:

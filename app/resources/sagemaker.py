@@ -17,13 +17,13 @@ from model.store import Model, Store
 from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
 from ..paths import INVOCATIONS, PING
+from ..payloads.body import read_whole
 from ..payloads.lines import from_csv, from_json
 from ..payloads.npy import dump, read_npy
 from ..payloads.tf import render
 from ..payloads.tf.calls import METHODS, Tensors, predict, prepare
 from ..predictions import decode, infer
 from ..readiness import Readiness
-from ..scoring import read_whole
 from ..selection import client
 from ..settings import Settings
 

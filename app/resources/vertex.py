@@ -12,11 +12,11 @@ from model.store import Store
 
 from ..dialects import JSON, Dialect
 from ..errors import Api
+from ..payloads.body import read_whole
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse
 from ..payloads.tf.faults import bad
 from ..readiness import Readiness
-from ..scoring import read_whole
 from ..selection import client
 from ..settings import Settings
 

@@ -144,17 +144,29 @@ def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def _common(**default: Any) -> argparse.ArgumentParser:
+    """The options of every command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--store", help="folder of bundles (default: KILN_STORE, else the one that ships)", **default)
+    common.add_argument("--json", action="store_true", help="print JSON", **default)
+    return common
+
+
 def _parser() -> argparse.ArgumentParser:
-    both = argparse.ArgumentParser(add_help=False)
-    both.add_argument("--store", help="folder of bundles (default: KILN_STORE, else the one that ships)")
-    both.add_argument("--json", action="store_true", help="print JSON")
-    parser = argparse.ArgumentParser(prog="kiln models", description="See, prove and change what a store holds.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser(
+        prog="kiln models",
+        parents=[_common()],
+        description="See, prove and change what a store holds. Without a COMMAND: list it.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.set_defaults(command="list")
+    # Before the command or behind it: one that is not given behind it leaves what was given before it.
+    common = _common(default=argparse.SUPPRESS)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, parents=[both], help=text, description=text)
+        return commands.add_parser(name, parents=[common], help=text, description=text)
 
-    add("list", "every version: are its files whole, its labels, engine and size")
+    add("list", "every version: are its files intact, its labels, engine and size")
     inspect = add("inspect", "all about one version (default: the one served by default)")
     verify = add("verify", "checksums, and golden answers in each engine installed here; status 1 if anything is bad")
     use = add("use", "let a label name a version")

@@ -14,12 +14,12 @@ from . import shown
 
 
 def use(store: Path, name: str, number: str, label: str) -> Serving:
-    """Let a label name a version. Raises ModelError when there is no such version or it is not whole."""
+    """Let a label name a version. Raises ModelError when there is no such version or it is not intact."""
     folder = shown.chosen(store, name, number)
     if not serving.is_label(label):
         raise ModelError(f"{label!r} is no label: a letter comes first, then letters, digits and . _ - follow.")
     found = shown.version(folder, Serving())
-    if found["state"] != "verified":
+    if found["state"] != "intact":
         raise BundleError(f"{name} version {number} cannot be used: {found['reason']}")
     return serving.change(
         folder.parent, lambda before: dataclasses.replace(before, labels={**before.labels, label: number})

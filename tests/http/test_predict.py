@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
+from werkzeug.test import EnvironBuilder
 
 pytestmark = pytest.mark.http
 
@@ -33,6 +37,13 @@ def form(*files: tuple[str, bytes]) -> dict[str, Any]:
 
 def instances(*texts: Any) -> dict[str, Any]:
     return {"json": {"instances": [{"b64": text} for text in texts]}}
+
+
+def packed(request_: dict[str, Any], encoding: str = "gzip", pack: Callable[[bytes], bytes] = gzip.compress) -> Any:
+    """The same request with its body compressed."""
+    sent = EnvironBuilder("/predict", method="POST", **request_).get_request()
+    head = {"Content-Encoding": encoding}
+    return {"data": pack(sent.get_data()), "content_type": sent.content_type, "headers": head}
 
 
 def raw(kind: str | None) -> dict[str, Any]:
@@ -60,6 +71,11 @@ def expected(client: FlaskClient) -> Any:
         instances(base64.encodebytes(PHOTO).decode()),
         instances("data:image/jpeg;base64," + b64()),
         instances("data:;base64," + b64()),
+        packed(raw("image/jpeg")),
+        packed(raw("image/jpeg"), "deflate", zlib.compress),
+        packed(form(("image", PHOTO))),
+        packed(instances(b64())),
+        raw("image/jpeg") | {"headers": {"Content-Encoding": "identity"}},
     ],
 )
 def test_every_way_to_post_gets_the_same_answer(client: FlaskClient, request_: dict[str, Any], expected: Any) -> None:
@@ -133,6 +149,9 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "too many": (form(*[("image", PHOTO)] * 5), 400, "too_many_images"),
     "too many json": (instances(*["AAAA"] * 5), 400, "too_many_images"),
     "too large": ({"data": b"x" * 1_000_001, "content_type": "image/jpeg"}, 413, "body_too_large"),
+    "not packed": (raw("image/jpeg") | {"headers": {"Content-Encoding": "gzip"}}, 400, "broken_encoding"),
+    "packed in another way": (packed(raw("image/jpeg"), "br"), 415, "unsupported_encoding"),
+    "too large unpacked": (packed({"data": bytes(1_000_001), "content_type": "image/jpeg"}), 413, "body_too_large"),
     "text in the field": ({"data": {"image": "photo.jpg"}, "content_type": "multipart/form-data"}, 400, "no_image"),
     "another field": (form(("picture", PHOTO)), 400, "no_image"),
     "no boundary": ({"data": b"--x\r\n", "content_type": "multipart/form-data"}, 400, "broken_form"),

@@ -151,8 +151,12 @@ def test_its_own_answers_have_the_one_form(proxied: Server) -> None:
     assert_error(exchange(url, b"hello\r\n\r\n"), 400, "bad_request")
     assert_error(exchange(url, b"GET / HTTP/1.1\r\n\r\n"), 400, "bad_request")  # no Host
     assert_error(exchange(url, b"GET / HTTP/7.0\r\nHost: x\r\n\r\n"), 505, "http_version_not_supported")
-    assert_error(requests.request("TRACE", url, timeout=10), 405, "method_not_allowed")
-    assert_error(requests.get(f"{url}/.kiln-error", timeout=10), 404, "not_found")
+    refused = requests.request("TRACE", url, timeout=10)
+    assert_error(refused, 405, "method_not_allowed")
+    assert refused.headers["Allow"] == entries("kiln_allow")["405"]
+    not_found = requests.get(f"{url}/.kiln-error", timeout=10)
+    assert_error(not_found, 404, "not_found")
+    assert "Allow" not in not_found.headers
 
 
 FOREIGN = ["/v1/models/catdog:predict", "/V1/models/catdog", "/v2/models/catdog/infer?x=1", "/v2", "/invocations"]
@@ -175,6 +179,12 @@ def test_the_paths_of_dialects_are_the_application_s() -> None:
         is_foreign = spoken.of(path.partition("?")[0]).error is not kiln_error
         for prefix in ("", "/some/prefix"):
             assert bool(re.match(foreign, prefix + path, re.IGNORECASE)) == is_foreign, prefix + path
+
+
+def test_the_methods_that_nginx_names_are_the_application_s() -> None:
+    documented = document([], Settings(), routes.spoken(Settings()))["paths"].values()
+    used = {method.upper() for operations in documented for method in operations}
+    assert set(entries("kiln_allow")["405"].split(", ")) == used | {"HEAD", "OPTIONS"}
 
 
 def test_the_application_s_errors_pass_untouched(proxied: Server) -> None:

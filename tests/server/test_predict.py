@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import io
 import uuid
 from collections.abc import Callable
@@ -82,6 +83,15 @@ def test_every_way_to_post_gives_the_same_answer(base: Server, photo: bytes, how
 def test_a_chunked_body_is_taken(base: Server, photo: bytes) -> None:
     pieces = (photo[start : start + 1000] for start in range(0, len(photo), 1000))
     assert predict(base, data=pieces)["predictions"] == predict(base, data=photo)["predictions"]
+
+
+def test_a_packed_body_gets_the_same_answer(base: Server, photo: bytes) -> None:
+    answers = []
+    for head, data in (({}, photo), ({"Content-Encoding": "gzip"}, gzip.compress(photo))):
+        head |= {"Content-Type": "image/jpeg", "X-Request-ID": "packed"}
+        answers.append(requests.post(f"{base.url}/predict", data=data, headers=head, timeout=10))
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content
 
 
 def test_a_body_too_large_for_one_read_is_whole(base: Server, picture: Image.Image) -> None:

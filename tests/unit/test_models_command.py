@@ -46,14 +46,35 @@ def test_list(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head, *rows = out.splitlines()
     assert head.split() == ["MODEL", "VERSION", "STATE", "LABELS", "ENGINE", "SIZE"]
     assert [row.split()[:4] for row in rows[:3]] == [
-        ["catdog", "10", "verified", "litert"],
+        ["catdog", "10", "intact", "litert"],
         ["catdog", "2", "bad", "litert"],
-        ["catdog", "1", "verified", "stable"],
+        ["catdog", "1", "intact", "stable"],
     ]
     assert "checksum differs" in rows[3]
     _, [model] = run_json(store, capsys, "list")
     assert (model["name"], model["labels"], model["policy"]) == ("catdog", {"stable": "1"}, "newest 1")
-    assert [entry["state"] for entry in model["versions"]] == ["verified", "bad", "verified"]
+    assert [entry["state"] for entry in model["versions"]] == ["intact", "bad", "intact"]
+
+
+def test_without_a_command_it_lists(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(store, capsys) == run(store, capsys, "list")
+    assert run_json(store, capsys) == run_json(store, capsys, "list")
+
+
+def test_options_stand_before_the_command_or_behind_it(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = run_json(store, capsys, "inspect", "catdog", "1")[1]
+    assert main(["--store", str(store), "--json", "inspect", "catdog", "1"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert main(["--store", "nowhere", "--json", "inspect", "catdog", "1", "--store", str(store)]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_the_list_claims_no_more_than_it_looked_at(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It compares checksums; only `verify` asks the engines for their golden answers."""
+    stores.lie(store / "catdog" / "2")
+    stores.edit(store / "catdog" / "2", lambda data: data["engines"].pop("keras"))
+    assert run_json(store, capsys, "inspect", "catdog", "2")[1]["state"] == "intact"
+    assert run_json(store, capsys, "verify", "catdog", "2")[1][0]["good"] is False
 
 
 def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

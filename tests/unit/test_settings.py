@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -90,3 +93,13 @@ def test_workers_and_engine_threads_share_the_cores(monkeypatch: pytest.MonkeyPa
     assert settings.Settings(workers=3).engine_thread_count() == 2
     assert settings.Settings(workers=20).engine_thread_count() == 1
     assert settings.Settings(workers=2, engine_threads=3).engine_thread_count() == 3
+
+
+def test_the_help_of_run_tells_each_option_s_own_default() -> None:
+    environment = {**os.environ, "COLUMNS": "300"}
+    command = [sys.executable, "deploy/run.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    told = dict(re.findall(r"^ +--(\w+) .*\(default: (.*)\)$", done.stdout, re.M))
+    assert {"host", "port", "workers", "engine", "store"} <= told.keys()
+    for name, default in told.items():
+        assert default == (str(getattr(settings.Settings, name)) or "empty"), name

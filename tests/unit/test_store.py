@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import slot
 from model.errors import ModelNotReady, NotAPicture, UnknownModel, UnknownVersion
 from model.preprocess import Limits
 from model.store import State, Store
@@ -137,6 +138,7 @@ DAMAGES = {
     stores.corrupt: "checksum differs",
     stores.lie: "golden answers differ",
 }
+INCOMPLETE = (no_manifest, missing, cut_off)
 DAMAGED = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 
 
@@ -150,7 +152,7 @@ def test_a_bad_version_never_serves_and_the_last_good_one_stays(tmp_path: Path, 
     starting = opened(tmp_path)
     for store in (running, starting):
         assert answering(store) == "1"
-        assert states(store) == {"2": "END", "1": "AVAILABLE"}
+        assert states(store) == {"2": "START" if damage in INCOMPLETE else "END", "1": "AVAILABLE"}
         assert DAMAGES[damage] in reason(store, "2")
         with pytest.raises(ModelNotReady, match=DAMAGES[damage]):
             store.get(version="2")
@@ -186,6 +188,27 @@ def test_a_bad_version_serves_once_it_is_repaired(tmp_path: Path, damage: Callab
         store.load()
     assert answering(store) == "2"
     assert states(store) == {"2": "AVAILABLE", "1": "END"}
+
+
+@pytest.mark.parametrize("damage", INCOMPLETE, ids=lambda damage: damage.__name__)
+def test_an_incomplete_version_is_at_its_start_while_its_files_come_and_then_at_its_end(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    folder = stores.add(tmp_path, "1", damage=damage)
+    store = opened(tmp_path)
+    for _ in range(2):
+        for _ in range(slot.LOOKS_TO_COPY):
+            [version] = store.versions()
+            assert (version.state, version.failed) == (State.START, False)
+            assert DAMAGES[damage] in version.reason
+            with pytest.raises(ModelNotReady, match=f"START, .*{DAMAGES[damage]}"):
+                store.get(version="1")
+            store.load()
+        [version] = store.versions()
+        assert (version.state, version.failed) == (State.END, True)
+        assert DAMAGES[damage] in version.reason
+        (folder / ".model.tflite.part").touch()  # as a copy begins
+        store.load()
 
 
 # --- Change
@@ -304,7 +327,7 @@ def test_a_version_that_vanishes_while_it_loads(tmp_path: Path, monkeypatch: pyt
     store.load()
     assert answering(store) == "1"
     assert store.unready() == {}
-    assert states(store) == ({"2": "END", "1": "AVAILABLE"} if victim else {"1": "AVAILABLE"})
+    assert states(store) == ({"2": "START", "1": "AVAILABLE"} if victim else {"1": "AVAILABLE"})
 
 
 def test_a_model_that_left_is_freed_once_its_last_request_is_done(tmp_path: Path) -> None:
@@ -345,6 +368,8 @@ def test_one_odd_manifest_does_not_keep_others_from_being_read(tmp_path: Path) -
     (stores.add(tmp_path, "2") / "bundle.json").write_text("[" * 100_000)
     stores.add(tmp_path, "1", name="pets")
     store = opened(tmp_path, default="pets")
+    for _ in range(slot.LOOKS_TO_COPY):
+        store.load()
     assert answering(store) == "1"
     assert states(store) == {"2": "END", "1": "END"}
     assert "cannot be read" in reason(store, "1")
