@@ -417,7 +417,7 @@ class Worker(ThreadWorker):
         """The whole answer, with the status and in the form of the dialect that the path belongs to; it is recorded."""
         dialect = self.dialects.of(path)
         status = dialect.overload_status
-        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status)
+        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status, dialect.name)
         content = dialect.error(status, code, message, request_id)
         return answers.written(status, request_id, content, keep=keep, headers=RETRY)
 
