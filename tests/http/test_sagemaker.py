@@ -251,6 +251,9 @@ def test_an_array_must_fit_the_input(client: FlaskClient) -> None:
     refused(post(client, npy(np.array([[1 << 40, 1]])), NPY, "tfs-model-name=ten"), 400, "cannot hold")
     refused(post(client, npy(np.array([[1.0, 1.0]])), NPY, "tfs-model-name=ten"), 400, "takes int32")
     assert post(client, npy(np.array([[7, 1]])), NPY, "tfs-model-name=ten").json == {"predictions": [[7, 1]]}
+    for large in (4e300, -4e300):
+        array = np.array([[1.0, large, np.inf]])
+        refused(post(client, npy(array), NPY, TRIPLES), 400, "values that float32 cannot hold")
     refused(post(client, npy(np.zeros((1, 3))), NPY, "tfs-model-name=two"), 400, "2 inputs")
 
 
