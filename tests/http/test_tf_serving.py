@@ -333,6 +333,10 @@ def test_truthful_status_codes(half_store: Path) -> None:
         ("PUT", "/v1/models/half"),
         ("DELETE", "/v1/models/half"),
         ("PATCH", "/v1/models/half:predict"),
+        ("TRACE", "/v1/models/half"),
+        ("FOO", "/v1/models/half:predict"),
+        ("FOO", "/v1/nothing"),
+        ("FOO", "/v1//models/half"),
     ],
 )
 def test_malformed(half: FlaskClient, method: str, path: str) -> None:
