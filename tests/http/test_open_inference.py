@@ -571,6 +571,12 @@ BAD: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 }
 
 
+def test_a_wrong_name_is_no_wrong_number(many: FlaskClient) -> None:
+    message = said(many.post("/v2/models/dense/infer", json={"inputs": [tensor("z", [[1, 2, 3, 4]])]}))
+    assert message.startswith("Got inputs ['z'], but missing required inputs ['x']")
+    assert "unexpected inference input 'z' for model 'dense'" in message
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_is_said(many: FlaskClient, name: str) -> None:
     model, body, parts = BAD[name]
