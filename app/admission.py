@@ -12,6 +12,7 @@ import time
 
 from .telemetry import request_id
 from .telemetry.recording import Recorder
+from .telemetry.timing import KILN
 
 # How much of the time to its deadline a request may be expected to wait; the rest is for it, and for bad guesses.
 _SHARE = 0.6
@@ -61,14 +62,22 @@ class Admission:
         return now + min(self._mean, self.deadline / 5) <= expiry
 
     def refusal(
-        self, code: str, offered_id: str, method: str = "", path: str = "", queued: float = 0.0, status: int = 503
+        self,
+        code: str,
+        offered_id: str,
+        method: str = "",
+        path: str = "",
+        queued: float = 0.0,
+        status: int = 503,
+        dialect: str = KILN,
     ) -> tuple[str, str]:
         """(message, request id) for a request that is not worked on; records it. There may be thousands a second.
 
-        queued: seconds that it waited. status: that it is refused with.
+        queued: seconds that it waited. status: that it is refused with. dialect: that of its path.
         """
         identity = request_id.chosen(offered_id)
-        self._recorder.unread(code, 499 if code == "client_gone" else status, identity, method, path, queued)
+        answered = 499 if code == "client_gone" else status
+        self._recorder.unread(code, answered, identity, dialect, method, path, queued)
         return REFUSALS[code], identity
 
 

@@ -19,7 +19,7 @@ from .telemetry import request_id
 if TYPE_CHECKING:
     from model.store import Store
 
-    from .errors import Api
+    from .errors import Api, RequestError
     from .settings import Settings
     from .telemetry.timing import Timing
 
@@ -62,6 +62,7 @@ class Dialect:
     probes: the paths that its platform asks about the node: answered first, and without an API key.
     id_header: the header in which its platform names a request; that goes before X-Request-ID.
     overload_status: of what is refused because too much waits.
+    unrouted: what is raised for a path or a method of its own that no URL has; None for 404 and 405.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Dialect:
     probes: Callable[[Settings], Collection[str]] = _nowhere
     id_header: str = ""
     overload_status: int = 503
+    unrouted: Callable[[], RequestError] | None = None
 
 
 class Dialects:

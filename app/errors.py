@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flask_restful
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from model import errors as model_errors
@@ -98,6 +98,8 @@ _HTTP_CODES = {
 
 
 def _http_error(error: HTTPException) -> Response:
+    if error is request.routing_exception and (unrouted := g.dialect.unrouted):
+        return _request_error(unrouted())
     status = error.code or 500
     code, message = _HTTP_CODES.get(status, (error.name.lower().replace(" ", "_"), error.description or error.name))
     kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Location", "Retry-After")}

@@ -10,8 +10,8 @@ from .payloads.body import read_whole
 from .payloads.tf.calls import read, tensors
 from .payloads.tf.document import parse
 from .payloads.tf.rows import Asked
-from .predictions import DEFAULT_TOP, answer
-from .selection import select
+from .predictions import answer
+from .selection import select, top_of
 from .settings import Settings
 from .telemetry.timing import Timing
 
@@ -20,7 +20,7 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
     """A body that begins as JSON does holds TensorFlow Serving's rows or columns; every other is a picture, whatever
     its type says.
 
-    ?model=, ?version= and ?label= name the model, as at /predict; the answer is as there, too.
+    ?model=, ?version= and ?label= name the model, and ?top= limits its labels, as at /predict; so is the answer.
     Raises RequestError, and what the store and the model raise.
     """
     body = read_whole(request, settings)
@@ -30,4 +30,5 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
         asked = read(parse(body), model, settings)
     else:
         asked = Asked(rows=True, pictures=[body], inputs=())
-    return answer(model, tensors(asked, model, timing), min(DEFAULT_TOP, len(model.bundle.labels)), timing)
+    top = top_of(request, model)
+    return answer(model, tensors(asked, model, timing), top, timing)

@@ -1,4 +1,4 @@
-"""Which model a request means: its name, its version or label, and whom a canary split sticks to."""
+"""Which model a request means: its name, its version or label, and whom a canary split sticks to; how many labels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from model.errors import ModelError
 from model.store import Model, Store
 
 from .errors import RequestError
+from .predictions import DEFAULT_TOP
 
 CLIENT_HEADER = "X-Client-ID"
 _CLIENT = "HTTP_" + CLIENT_HEADER.upper().replace("-", "_")  # as WSGI has it
@@ -34,6 +35,19 @@ def select(request: Request, store: Store, proxies: int) -> Model:
         raise RequestError(400, "bad_query", "; ".join(problems) + ". GET /models lists what there is.")
     name, version, label = (next(iter(given[name]), None) for name in NAMES)
     return store.get(name or "", version, label, client(request.environ, proxies))
+
+
+def top_of(request: Request, model: Model) -> int:
+    """How many labels ?top= asks for; 0 for a model that has none. Raises RequestError 400."""
+    text, count = request.args.get("top"), len(model.bundle.labels)
+    if text is None:
+        return min(count, DEFAULT_TOP)
+    if not count:
+        raise RequestError(400, "bad_top", f"Model {model.bundle.name!r} has no labels to rank. Leave top out.")
+    # isdecimal alone would take digits of any script
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= count):
+        raise RequestError(400, "bad_top", f"top must be an integer from 1 to {count}, the number of labels.")
+    return int(text)
 
 
 def client(environ: Mapping[str, Any], proxies: int) -> str:

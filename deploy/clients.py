@@ -68,14 +68,24 @@ class Reader(SocketUnreader):
 
     A timeout of the socket alone bounds one wait: a client that sends a byte now and then would never meet it. Here
     the kernel ends each wait after a tick, which unlike Python's timeouts costs nothing where data is there already.
+
+    first: how the request begins that is read, up to the end of its first line at least.
     """
 
     def __init__(self, client: socket.socket) -> None:
         super().__init__(client, READ_BYTES)
         self.deadline = math.inf
         self.late: type[Exception] = TimeoutError
+        self.first = b""
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK_SECONDS * 1e6)))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", ANSWER_SECONDS, 0))
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """See Unreader."""
+        data: bytes = super().read(size, read_ahead)
+        if len(self.first) < HEAD_BYTES and b"\n" not in self.first:
+            self.first += data[:HEAD_BYTES]
+        return data
 
     def until(self, seconds: float, late: type[Exception]) -> None:
         """From now on read for so many seconds, then raise `late`."""

@@ -22,7 +22,7 @@ _FIELDS = re.compile(
     r":[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE | re.ASCII,
 )
-_LINE = re.compile(rb"([A-Z]+) (/[!-\x3e@-~]*)")  # up to the query
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-\x3e@-~]*)")  # up to the query
 _HARMLESS = frozenset(
     {
         "host",

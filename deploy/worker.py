@@ -118,6 +118,9 @@ class Worker(ThreadWorker):
         self.others_turn = -math.inf  # until then
         self.free_since = -math.inf  # when the last piece of work ended
         self.working: dict[TConn, float] = {}  # what threads compute, since when
+        self.reading = (
+            threading.local()
+        )  # .conn: what this thread reads from, which gunicorn does not tell handle_error
         self.waiting: deque[Job] = deque()
         self.waiting_conns: set[TConn] = set()
         hooks = (self.cfg.pre_request, self.cfg.post_request)
@@ -417,7 +420,7 @@ class Worker(ThreadWorker):
         """The whole answer, with the status and in the form of the dialect that the path belongs to; it is recorded."""
         dialect = self.dialects.of(path)
         status = dialect.overload_status
-        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status)
+        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status, dialect.name)
         content = dialect.error(status, code, message, request_id)
         return answers.written(status, request_id, content, keep=keep, headers=RETRY)
 
@@ -484,7 +487,10 @@ class Worker(ThreadWorker):
         conn.data_ready = True
         conn.unsent = b""
         seconds = 0.0 if getattr(conn, "late", False) else answers.HEAD_SECONDS
-        parser_of(conn).unreader.until(seconds, answers.HeadTimeout)
+        reader = parser_of(conn).unreader
+        reader.first = b""
+        reader.until(seconds, answers.HeadTimeout)
+        self.reading.conn = conn
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
@@ -548,7 +554,9 @@ class Worker(ThreadWorker):
             conn.timeout = min(conn.timeout, deadline)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        """Answer what never reached the app in the app's form of errors, not in gunicorn's HTML."""
+        """Answer what never reached the app in the form of its path's dialect, not in gunicorn's HTML."""
+        method, path = plain.target(self.reading.conn.parser.unreader.first)
+        dialect = self.dialects.of(path)
         request_id = uuid.uuid4().hex
         who = addr[0] if addr else "the unix socket"
         status, code, message = answers.of_fault(exc)
@@ -557,8 +565,8 @@ class Worker(ThreadWorker):
         else:
             # Its kind alone: of a broken head the rest may hold a client's key.
             self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
-        self.recorder.unread(code, status, request_id)
-        content = self.dialects.of("").error(status, code, message, request_id)
+        self.recorder.unread(code, status, request_id, dialect.name, method, path)
+        content = dialect.error(status, code, message, request_id)
         answer = answers.written(status, request_id, content, keep=False)
         try:
             util.write_nonblock(client, answer)  # whoever does not read is not waited for

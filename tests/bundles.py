@@ -141,6 +141,16 @@ def words() -> Any:
     return keras.Model(inputs, lookup(indices))
 
 
+def moods() -> Any:
+    """A list of one text -> scores of two labels, by the words that it has."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((1,), name="text", dtype="string")
+    found = keras.layers.TextVectorization(vocabulary=["good", "bad"], output_mode="multi_hot")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="scores")(found))
+
+
 def echo(dtype: str) -> Any:
     """Two values of a dtype -> the same ones."""
     import keras

@@ -181,5 +181,6 @@ def _bad_body(settings: Settings) -> Schema:
     return {
         "400": plain_error("The body is wrong"),
         "408": plain_error("The body came too slowly"),
-        "413": plain_error(f"The body is over {settings.max_body_bytes} bytes"),
+        "413": plain_error(f"The body is, or unpacks to, over {settings.max_body_bytes} bytes"),
+        "501": plain_error("A Content-Encoding that is not taken"),
     }

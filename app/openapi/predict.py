@@ -20,7 +20,7 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
         "summary": "Ask a model about one or more pictures, or instances of its tensors",
         "description": "What a model takes and answers is at /models/{name}. Content-Encoding: gzip and deflate are "
         "taken.",
-        "parameters": [*choice(models), *_top(models), id_parameter(), _client()],
+        "parameters": [*choice(models), *top(models), id_parameter(), _client()],
         "requestBody": {"required": True, "content": _content(models, settings)},
         "responses": {
             "200": ok(JSON, answer(models), "One prediction for each instance, in order"),
@@ -53,7 +53,8 @@ def choice(models: Sequence[Model]) -> list[Schema]:
     ]
 
 
-def _top(models: Sequence[Model]) -> list[Schema]:
+def top(models: Sequence[Model]) -> list[Schema]:
+    """The parameter that limits the labels, where a model has any."""
     counts = [len(model.bundle.labels) for model in models if model.bundle.labels]
     if models and not counts:
         return []

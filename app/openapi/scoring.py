@@ -8,7 +8,7 @@ from model.store import Model
 
 from ..settings import Settings
 from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
-from .predict import answer, choice
+from .predict import answer, choice, top
 from .tensors import outputs
 from .v1 import columns, rows
 
@@ -31,7 +31,7 @@ def scored(name: str, summary: str, models: Sequence[Model], settings: Settings,
     return {
         "operationId": name,
         "summary": summary,
-        "parameters": [*choice(models), id_parameter()],
+        "parameters": [*choice(models), *top(models), id_parameter()],
         "requestBody": {
             "required": True,
             "content": {JSON: {"schema": either(models, settings)}, "application/octet-stream": BYTES},

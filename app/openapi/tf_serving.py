@@ -25,11 +25,15 @@ _LABEL: Schema = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"},
 }
+_ANY_LABEL: Schema = _LABEL | {"schema": {"type": "string", "minLength": 1}, "description": "counts for nothing here"}
 _WHICH: dict[str, tuple[str, list[Schema]]] = {
     "": ("", []),
     "/versions/{version}": ("_version", [_VERSION]),
     "/labels/{label}": ("_label", [_LABEL]),
 }
+
+_PAIR = array({"type": ["string", "number"], "description": "a label, then its score"}, 2) | {"maxItems": 2}
+_RESULTS: dict[str, Schema] = {"classify": array(_PAIR), "regress": {"type": "number"}}
 
 
 def paths(models: Sequence[Model], settings: Settings) -> Schema:
@@ -37,14 +41,13 @@ def paths(models: Sequence[Model], settings: Settings) -> Schema:
     found: Schema = {}
     for which, (suffix, parameters) in _WHICH.items():
         path, common = f"/v1/models/{{name}}{which}", [name_parameter(models), *parameters, id_parameter()]
-        found[f"{path}:predict"] = {"post": predict(f"tf_serving_predict{suffix}", common, models, settings)}
+        any_label = [_ANY_LABEL if parameter is _LABEL else parameter for parameter in common]
+        found[path] = {"get": _status(f"tf_serving_status{suffix}", any_label, settings)}
         found[f"{path}/metadata"] = {"get": _metadata(f"tf_serving_metadata{suffix}", common)}
-        if which != "/labels/{label}":
-            found[path] = {"get": _status(f"tf_serving_status{suffix}", common, settings)}
-    common = [name_parameter(models), id_parameter()]
-    pair = array({"type": ["string", "number"], "description": "a label, then its score"}, 2) | {"maxItems": 2}
-    found["/v1/models/{name}:classify"] = {"post": _examples("classify", common, models, settings, array(pair))}
-    found["/v1/models/{name}:regress"] = {"post": _examples("regress", common, models, settings, {"type": "number"})}
+        found[f"{path}:predict"] = {"post": predict(f"tf_serving_predict{suffix}", common, models, settings)}
+        for verb, result in _RESULTS.items():
+            asked = _examples(verb, f"tf_serving_{verb}{suffix}", common, models, settings, result)
+            found[f"{path}:{verb}"] = {"post": asked}
     return found
 
 
@@ -54,7 +57,8 @@ def _status(operation: str, parameters: list[Schema], settings: Settings) -> Sch
         state={"enum": ["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
         status=fields(error_code=_TEXT, error_message=_TEXT),
     )
-    body = fields(model_version_status={**array(state, 1), "description": "the newest version first"})
+    both: Schema = {"name": _TEXT, "ready": {"type": "boolean"}} if settings.v1_form() == "both" else {}
+    body = fields(**both, model_version_status={**array(state, 1), "description": "the newest version first"})
     none = {"503": written(body, "No version is AVAILABLE")} if settings.status_codes == "truthful" else {}
     return {
         "operationId": operation,
@@ -83,12 +87,12 @@ def _metadata(operation: str, parameters: list[Schema]) -> Schema:
 
 
 def _examples(
-    verb: str, parameters: list[Schema], models: Sequence[Model], settings: Settings, result: Schema
+    verb: str, operation: str, parameters: list[Schema], models: Sequence[Model], settings: Settings, result: Schema
 ) -> Schema:
     example = any_of([_example(model) for model in models])
     schema = fields(examples=array(example, 1) | {"maxItems": most_of(models, settings)})
     return ask(
-        f"tf_serving_{verb}",
+        operation,
         f"{verb.capitalize()} examples (TensorFlow Serving)",
         parameters,
         schema,

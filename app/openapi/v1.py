@@ -108,5 +108,7 @@ def row(model: Model) -> Schema:
 def _column(model: Model, most: int) -> Schema:
     if model.bundle.preprocessing is not None:
         return array(PICTURE, 1) | {"maxItems": most}
-    inputs = {tensor.name: nested(value(tensor.dtype), (1, *tensor.shape[1:])) for tensor in model.bundle.inputs}
-    return fields(**inputs)
+    items = {tensor.name: nested(value(tensor.dtype), tensor.shape[1:]) for tensor in model.bundle.inputs}
+    # Several columns must have one size, which a schema cannot say but of a single instance.
+    most = most if len(items) == 1 else 1
+    return fields(**{name: array(item, 1) | {"maxItems": most} for name, item in items.items()})

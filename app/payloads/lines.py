@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from model.store import Model
+
 from ..errors import RequestError
 from .tf.document import value
 from .tf.faults import bad
@@ -32,7 +34,7 @@ def from_json(body: bytes) -> dict[str, Any]:
 
 
 def from_csv(body: bytes) -> dict[str, Any]:
-    """An instance a line: a list of its cells, the one cell itself where there is no comma.
+    """An instance a line: a list of its cells. What the one cell of a line is, the model says (`in_form_of`).
 
     Cells are JSON's numbers and texts; where the body begins with neither, all are texts as they stand.
     Raises RequestError 400.
@@ -44,17 +46,21 @@ def from_csv(body: bytes) -> dict[str, Any]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise bad("The CSV has no line. Send one instance a line.", "broken_csv")
-    return {"instances": [_cells(line) if _NUMBERS.match(text.encode()) else _texts(line) for line in lines]}
+    return {"instances": [_cells(line) if _NUMBERS.match(text.encode()) else line.split(",") for line in lines]}
 
 
-def _cells(line: str) -> Any:
+def in_form_of(model: Model, document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a CSV as the model takes it: where its input is no list of values, a line's one cell is the value
+    itself."""
+    first, *others = model.bundle.inputs
+    if len(first.shape) == 2 and not others:
+        return document
+    return {"instances": [cells[0] if len(cells) == 1 else cells for cells in document["instances"]]}
+
+
+def _cells(line: str) -> list[Any]:
     try:
-        cells = value(f"[{line}]".encode())
+        cells: list[Any] = value(f"[{line}]".encode())
     except RequestError as fault:
         raise bad(f"Not numbers or quoted texts, separated by commas: {line[:100]}", "broken_csv") from fault
-    return cells if len(cells) > 1 else cells[0]
-
-
-def _texts(line: str) -> Any:
-    cells = line.split(",")
-    return cells if len(cells) > 1 else cells[0]
+    return cells

@@ -61,9 +61,16 @@ def _cast(array: np.ndarray, dtype: str) -> np.ndarray:
         raise _bad(f"The array is of {array.dtype}; the model takes {dtype}.")
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(array, wanted)
-    if wanted.kind in "iu" and not (cast == array).all():
+    if not _holds(cast, array):
         raise _bad(f"The array has values that {dtype} cannot hold.")
     return cast
+
+
+def _holds(cast: np.ndarray, array: np.ndarray) -> bool:
+    """Whether each value is still there: integers as they were, floats rounded, but not to Infinity."""
+    if cast.dtype.kind == "f":
+        return cast.dtype == array.dtype or bool((np.isfinite(cast) >= np.isfinite(array)).all())
+    return bool((cast == array).all())
 
 
 def _bad(message: str) -> RequestError:

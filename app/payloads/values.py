@@ -29,7 +29,7 @@ class BadValues(ValueError):
 
 @dataclass(frozen=True)
 class _Kind:
-    """What JSON may send for a kind of dtype."""
+    """What a client may send for a kind of dtype: JSON's types, and bytes, which some protocols have in base64."""
 
     types: frozenset[type]
     word: str
@@ -41,13 +41,21 @@ _KINDS = {
     "i": _NUMBER,  # 1.0 is an integer in JSON; 1.5 is refused below
     "u": _NUMBER,
     "b": _Kind(frozenset({bool}), "true or false"),
-    "O": _Kind(frozenset({str}), "text"),
+    "O": _Kind(frozenset({str, bytes}), "text"),
 }
-_WORDS = {type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list"}
+_WORDS = {
+    type(None): "null",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    bytes: "text",
+    list: "a list",
+}
 
 
 def to_array(values: list[Any], dtype: str, shape: Sequence[int | None], place: Place) -> np.ndarray:
-    """One value for each instance, at least one -> an array of `dtype`, text as Python's strings.
+    """One value for each instance, at least one -> an array of `dtype`, text as Python's strings or bytes.
 
     shape: that of the input, the batch first; None takes any size, the same one in the whole request.
     place: the name of an instance's value, for messages: 3 -> "instances[3]".

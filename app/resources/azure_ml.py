@@ -18,7 +18,7 @@ from ..settings import Settings
 
 
 class Score(Resource):
-    """POST /score[?model=NAME][&version=N | &label=LABEL]
+    """POST /score[?model=NAME][&version=N | &label=LABEL][&top=N]
 
     Body: JSON {"instances": [...]} or {"inputs": ...}, or a picture. 200: as at /predict.
     400, 404, 408, 413, 415: the request is wrong, as there. 429: too many wait. 503: the model is not ready.

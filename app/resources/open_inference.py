@@ -18,8 +18,7 @@ from model.store import Model, State, Store, Version
 from .. import release
 from ..dialects import Answer, Dialect, Quick
 from ..errors import Api, RequestError
-from ..payloads.body import read_body
-from ..payloads.compressed import decompress
+from ..payloads.body import read_whole
 from ..payloads.open_inference import answer, datatypes, inputs
 from ..payloads.open_inference.request import HEADER, json_size, read
 from ..predictions import decode, infer
@@ -181,8 +180,7 @@ class Infer(_OfStore):
 
     def post(self, name: str, version: str | None = None) -> Response:
         """Read, find the model, answer."""
-        body = read_body(request, self._settings)
-        body = decompress(body, request.headers.get("Content-Encoding", ""), self._settings.max_body_bytes)
+        body = read_whole(request, self._settings)
         model = self._store.get(name, version, None, client(request.environ, self._settings.trusted_proxies))
         g.timing.is_for(model)
         made = inferred(body, request.headers.get(HEADER), model, self._settings, g.timing)
@@ -236,7 +234,7 @@ class Index(_OfStore):
 
     def post(self) -> Response:
         """Answer."""
-        ready = _options(read_body(request, self._settings)).get("ready", False)
+        ready = _options(read_whole(request, self._settings)).get("ready", False)
         if not isinstance(ready, bool):
             raise RequestError(400, "bad_request", "'ready' must be true or false")
         found = [_indexed(version) for version in self._store.versions()]
@@ -280,7 +278,7 @@ class Load(_Control):
 
     def post(self, name: str) -> Response:
         """Answer."""
-        parameters = _options(read_body(request, self._settings)).get("parameters") or {}
+        parameters = _options(read_whole(request, self._settings)).get("parameters") or {}
         if parameters:
             raise RequestError(
                 400, "bad_request", "load takes no 'config' and no files here: put a bundle into the store instead"
@@ -297,7 +295,7 @@ class Unload(_Control):
 
     def post(self, name: str) -> Response:
         """Answer."""
-        _options(read_body(request, self._settings))
+        _options(read_whole(request, self._settings))
         self._declare(name, served=False)
         return jsonify(name=name, unload=True)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from flask import Response, g, request
 from flask_restful import Resource
 
-from model.store import Model, Store
+from model.store import Store
 
 from ..dialects import Answer, Quick
-from ..errors import RequestError
 from ..payloads.body import read_whole
 from ..payloads.pictures import read_pictures
 from ..payloads.tensors import read_tensors
 from ..predictions import DEFAULT_TOP, answer, decode
-from ..selection import select
+from ..selection import select, top_of
 from ..settings import Settings
 from ..telemetry.timing import Timing
 
@@ -47,10 +46,10 @@ class Predict(Resource):
         g.timing.is_for(model)
         if model.bundle.preprocessing is None:
             tensors = read_tensors(request, body, model, self._settings)
-            content = answer(model, tensors, _top(model), g.timing)
+            content = answer(model, tensors, top_of(request, model), g.timing)
         else:
             pictures = read_pictures(request, body, self._settings)
-            top = _top(model)
+            top = top_of(request, model)
             content = answer(model, (decode(model, pictures, g.timing),), top, g.timing)
         return Response(content, mimetype="application/json")
 
@@ -68,15 +67,3 @@ def quick(store: Store, settings: Settings) -> Quick:
         return Answer(answer(model, (decode(model, [body], timing),), top, timing))
 
     return answer_picture
-
-
-def _top(model: Model) -> int:
-    text, count = request.args.get("top"), len(model.bundle.labels)
-    if text is None:
-        return min(count, DEFAULT_TOP)
-    if not count:
-        raise RequestError(400, "bad_top", f"Model {model.bundle.name!r} has no labels to rank. Leave top out.")
-    # isdecimal alone would take digits of any script
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= count):
-        raise RequestError(400, "bad_top", f"top must be an integer from 1 to {count}, the number of labels.")
-    return int(text)

@@ -18,7 +18,7 @@ from ..dialects import JSON, Dialect
 from ..errors import Api, RequestError
 from ..paths import INVOCATIONS, PING
 from ..payloads.body import read_whole
-from ..payloads.lines import from_csv, from_json
+from ..payloads.lines import from_csv, from_json, in_form_of
 from ..payloads.npy import dump, read_npy
 from ..payloads.tf import render
 from ..payloads.tf.calls import METHODS, Tensors, predict, prepare
@@ -86,6 +86,7 @@ class Invocations(Resource):
         if call is not None:
             return Response(call(model, self._settings, g.timing), mimetype=_kind(()))
         if document is not None:
+            document = in_form_of(model, document) if kind == CSV else document
             in_rows, outputs = predict(document, model, self._settings, g.timing)
             return _answer(model, outputs, in_rows=in_rows)
         array = read_npy(body, model, self._settings) if kind == NPY else (decode(model, [body], g.timing),)

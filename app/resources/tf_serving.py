@@ -113,12 +113,6 @@ class TensorFlowServing(Resource):
         origin = request.headers.get("Origin", "")
         return Response(status=200 if "http://" in origin or "https://" in origin else 400, mimetype=JSON)
 
-    def put(self, **_: str) -> Response:
-        """There is none."""
-        raise _malformed()
-
-    patch = delete = put
-
     def _get(self, asked: _Asked) -> Model:
         proxies = self._settings.trusted_proxies
         try:
@@ -210,4 +204,4 @@ def _install(api: Api, store: Store, settings: Settings) -> None:
     api.add_resource(TensorFlowServing, *routes, resource_class_args=(store, settings), merge_slashes=False)
 
 
-DIALECT = Dialect("tf_serving", _owns, _install, _error, quick)
+DIALECT = Dialect("tf_serving", _owns, _install, _error, quick, unrouted=_malformed)

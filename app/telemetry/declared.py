@@ -52,9 +52,9 @@ def _common(name: str, meaning: str, *labels: str) -> Gauge:
 
 # --- Requests -------------------------------------------------------------------------------------------------------
 
-REQUESTS = _counter("kiln_requests", "Requests answered.", "route", "method", "status")
+REQUESTS = _counter("kiln_requests", "Requests answered.", "dialect", "route", "method", "status")
 REQUEST_SECONDS = _histogram(
-    "kiln_request_seconds", "Time of a request in the application, its time in the queue left out.", "route"
+    "kiln_request_seconds", "Time of a request in the application, its time in the queue left out.", "dialect", "route"
 )
 ERRORS = _counter("kiln_errors", "Requests refused, dropped or failed, by error code.", "code")
 QUEUE_SECONDS = _histogram("kiln_queue_seconds", "Time that a request waited in a worker before work on it began.")

@@ -72,8 +72,8 @@ def started(workers: int) -> None:
 
 def count(route: str, method: str, status: int, timing: Timing, seconds: float) -> None:
     """Count and time one answered request. route, method: of few values, whatever clients make up."""
-    _requests(route, method, str(status)).inc()
-    _request_seconds(route).observe(seconds)
+    _requests(timing.dialect, route, method, str(status)).inc()
+    _request_seconds(timing.dialect, route).observe(seconds)
     if timing.queued is not None:
         QUEUE_SECONDS.observe(timing.queued)
     if timing.images:
@@ -95,10 +95,10 @@ def count_error(code: str) -> None:
     _errors(code).inc()
 
 
-def count_unread(code: str, status: int) -> None:
+def count_unread(code: str, status: int, dialect: str) -> None:
     """Count one request that was refused before anything looked into it."""
     _errors(code).inc()
-    _requests("unread", "other", str(status)).inc()
+    _requests(dialect, "unread", "other", str(status)).inc()
 
 
 def backlog(waiting: int, in_flight: int) -> None:

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 
 from . import metrics
 from .logs import logger
-from .timing import Timing
+from .timing import KILN, Timing
 from .tracing import Tracer
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -41,15 +41,24 @@ class Recorder:
             self._log(method, path, status, {**_fields(timing, ended), "trace_id": trace_id})
 
     def unread(
-        self, code: str, status: int, request_id: str, method: str = "", path: str = "", queued: float | None = None
+        self,
+        code: str,
+        status: int,
+        request_id: str,
+        dialect: str = KILN,
+        method: str = "",
+        path: str = "",
+        queued: float | None = None,
     ) -> None:
         """One request that was refused before the app saw it. status: 499 where nobody was there any more to be
-        answered. method, path: empty where they are not known. queued: seconds that it waited."""
-        metrics.count_unread(code, status)
+        answered. dialect: that of its path. method, path: empty where they are not known. queued: seconds that it
+        waited."""
+        metrics.count_unread(code, status, dialect)
         if not self.busy:
             metrics.show()
         if self._access_log:
-            self._log(method, path, status, {"request_id": request_id, "code": code, "queue_ms": _milliseconds(queued)})
+            told = {"request_id": request_id, "code": code, "queue_ms": _milliseconds(queued), "dialect": dialect}
+            self._log(method, path, status, told)
 
     def backlog(self, waiting: int, in_flight: int) -> None:
         """How busy this worker is. Called at every turn of its loop, so what has not changed costs nothing."""
@@ -72,7 +81,7 @@ class Recorder:
 
 
 def _fields(timing: Timing, ended: float) -> dict[str, Any]:
-    model, version, engine, dialect = timing.model or ("", "", "", "")
+    model, version, engine, _ = timing.model or ("", "", "", "")
     return {
         "request_id": timing.request_id,
         "code": timing.code,
@@ -83,7 +92,7 @@ def _fields(timing: Timing, ended: float) -> dict[str, Any]:
         "model": model,
         "version": version,
         "engine": engine,
-        "dialect": dialect,
+        "dialect": timing.dialect,
         "instances": timing.instances or None,
     }
 

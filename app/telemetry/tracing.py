@@ -89,11 +89,12 @@ def _attributes(route: str, method: str, path: str, status: int, timing: Timing)
         "http.response.status_code": status,
         "url.path": path,
         "kiln.request_id": timing.request_id,
+        "kiln.dialect": timing.dialect,
     }
     if timing.code:
         attributes["error.type"] = timing.code
     if timing.model:
-        attributes |= zip(("kiln.model", "kiln.version", "kiln.engine", "kiln.dialect"), timing.model, strict=True)
+        attributes |= zip(("kiln.model", "kiln.version", "kiln.engine"), timing.model[:3], strict=True)
     if timing.instances:
         attributes["kiln.instances"] = timing.instances
     return attributes

@@ -76,6 +76,7 @@ def panels() -> Iterator[tuple[str, str, str, list[Query]]]:
         ],
     )
     yield "Errors", "By code; see docs/api.md.", "reqps", [(rate(d.ERRORS, by="code"), "{{code}}")]
+    yield "Protocols", "By dialect; see docs/protocols.md.", "reqps", [(rate(d.REQUESTS, by="dialect"), "{{dialect}}")]
 
     yield "Latency", "", "", []
     yield (

@@ -29,7 +29,7 @@ def ask(express: Express, kind: str, body: bytes, request_id: str = "") -> tuple
 
 def requests_counted(client: FlaskClient, status: str) -> float:
     families = text_string_to_metric_families(client.get("/metrics").text)
-    wanted = {"route": "/predict", "method": "POST", "status": status}
+    wanted = {"dialect": "kiln", "route": "/predict", "method": "POST", "status": status}
     return sum(s.value for f in families for s in f.samples if s.name == "kiln_requests_total" and s.labels == wanted)
 
 

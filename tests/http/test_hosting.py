@@ -123,6 +123,9 @@ def test_azure_ml_scores(client: FlaskClient, photo: bytes, b64: Any) -> None:
     assert 'dialect="azure_ml"' in dialects_counted(client)
     tensors = client.post("/score?model=dense", json={"instances": [[1, 2, 3, 4]]})
     assert len(tensors.json["predictions"][0]) == 3
+    for path in ("/score", "/invoke"):
+        limited = client.post(f"{path}?model=iris&top=2", json={"instances": [[1, 2, 3, 4]]})
+        assert len(limited.json["predictions"][0]["top"]) == 2
     columns = client.post("/score?model=dense", json={"inputs": {"x": [[1, 2, 3, 4]]}})
     assert columns.json["predictions"] == tensors.json["predictions"]
 
@@ -139,6 +142,8 @@ def test_azure_ml_scores(client: FlaskClient, photo: bytes, b64: Any) -> None:
         ("/score?model=sequence", b'{"instances": [[11]]}', 400, "inference_failed"),
         ("/score?model=dense", b"\xff\xd8\xff", 400, "not_an_image"),
         ("/score?version=1&label=stable", b"{}", 400, "bad_query"),
+        ("/score?model=iris&top=4", b'{"instances": [[1, 2, 3, 4]]}', 400, "bad_top"),
+        ("/score?model=dense&top=1", b'{"instances": [[1, 2, 3, 4]]}', 400, "bad_top"),
         ("/invoke", b"", 400, "empty_image"),
         ("/invoke", b"[", 400, "broken_json"),
     ],
@@ -270,7 +275,7 @@ def test_the_document_is_true(hosted: Flask, default_of: Make, path: str, mode: 
         if case.meta.components[ParameterLocation.BODY].mode is schemathesis.GenerationMode.POSITIVE:
             case.body = whole(case.body)
         if path in ("/score", "/invoke"):
-            case.query = {"model": name}
+            case.query = {"model": name} | {key: value for key, value in case.query.items() if key == "top"}
         case.headers["X-Amzn-SageMaker-Custom-Attributes"] = f"tfs-model-name={name}"
         answer = case.call_and_validate(app=target)
         assert answer.status_code == 200 or mode is schemathesis.GenerationMode.NEGATIVE, answer.text

@@ -571,6 +571,12 @@ BAD: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 }
 
 
+def test_a_wrong_name_is_no_wrong_number(many: FlaskClient) -> None:
+    message = said(many.post("/v2/models/dense/infer", json={"inputs": [tensor("z", [[1, 2, 3, 4]])]}))
+    assert message.startswith("Got inputs ['z'], but missing required inputs ['x']")
+    assert "unexpected inference input 'z' for model 'dense'" in message
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_is_said(many: FlaskClient, name: str) -> None:
     model, body, parts = BAD[name]
@@ -692,6 +698,18 @@ def test_compressed_bodies_that_cannot_be(client: FlaskClient) -> None:
 
 
 # --- Repository and statistics --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["index", "models/dense/load", "models/dense/unload"])
+def test_what_is_sent_to_the_repository_may_be_compressed(many: FlaskClient, path: str) -> None:
+    plain = many.post(f"/v2/repository/{path}", json={"ready": True})
+    for encoding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        packed = many.post(
+            f"/v2/repository/{path}", data=pack(b'{"ready": true}'), headers={"Content-Encoding": encoding}
+        )
+        assert (packed.status_code, packed.json) == (plain.status_code, plain.json)
+    refused = many.post(f"/v2/repository/{path}", data=b"{}", headers={"Content-Encoding": "br"})
+    assert (refused.status_code, refused.headers["Accept-Encoding"]) == (501, "gzip, deflate")
 
 
 def test_the_index(many: FlaskClient) -> None:

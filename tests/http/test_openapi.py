@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -38,6 +39,22 @@ def test_the_document_of_many_is_valid(many: FlaskClient) -> None:
 @pytest.mark.parametrize("name", [*TENSORS, "pets", "features", "embedding"])
 def test_the_document_of_each_kind_is_valid(many_app: Flask, name: str) -> None:
     validate(documented(many_app, name))
+
+
+@pytest.mark.parametrize("form", ["tf_serving", "both", "kserve"])
+def test_every_url_is_in_the_document(make_app: Callable[..., Flask], form: str) -> None:
+    app = make_app(v1_status=form, vertex_health="/healthy", vertex_predict="/predictions")
+    kiln = app.extensions["kiln"]
+    found = document([kiln["store"].get()], kiln["settings"], kiln["dialects"])
+    validate(found)
+    served = {rule.rule.replace("<", "{").replace(">", "}") for rule in app.url_map.iter_rules()}
+    left_out = {
+        "/static/{path:filename}",  # the page's own
+        "/{any(v1,V1):prefix}/{anything:rest}",  # malformed requests
+        "/v2/",  # another spelling
+        "/v1/models/{name}:explain",  # 501
+    }
+    assert served - found["paths"].keys() <= left_out
 
 
 def test_a_model_of_tensors_takes_nothing_but_json(many_app: Flask) -> None:

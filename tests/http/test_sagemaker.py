@@ -22,7 +22,7 @@ pytestmark = pytest.mark.http
 
 JSON, CSV, LINES, NPY = "application/json", "text/csv", "application/jsonlines", "application/x-npy"
 ROWS = {"predictions": [[3.5, 4.0, 5.5], [3.5, 4.0, 5.5]]}
-NUMBERS, TRIPLES = "tfs-model-name=half_plus_three", "tfs-model-name=triples"
+NUMBERS, TRIPLES, ONES = "tfs-model-name=half_plus_three", "tfs-model-name=triples", "tfs-model-name=ones"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,8 @@ def served(many_store: Path, tmp_path_factory: pytest.TempPathFactory, make_app:
     (store / "half_plus_three" / "serving.json").write_text('{"versions": "all"}')
     bundles.make(store, "triples", "1", bundles.half_plus_three(3))
     bundles.make(store, "ten", "1", bundles.echo("int32"))
+    bundles.make(store, "ones", "1", bundles.half_plus_three(1))
+    bundles.make(store, "moods", "1", bundles.moods(), labels=("happy", "sad"))
     for name in ("two", "words", "pets", "sequence", "broken"):
         (store / name).symlink_to(many_store / name)
     return make_app(store=store, model="half_plus_three", max_instances=50, max_images=2)
@@ -98,6 +100,8 @@ def npy(array: np.ndarray) -> bytes:
         (CSV, "1.0,2.0,5.0", TRIPLES, {"predictions": [[3.5, 4.0, 5.5]]}),
         (CSV, "1.0\n2.0\r\n5.0\n", "", {"predictions": [3.5, 4.0, 5.5]}),
         (CSV, "1.0,2.0,5.0\n1.0,2.0,5.0", TRIPLES, ROWS),
+        (CSV, "1.0", ONES, {"predictions": [[3.5]]}),
+        (CSV, "1.0\n\n2.0\n", ONES, {"predictions": [[3.5], [4.0]]}),
         (CSV, "good\nbad", "tfs-model-name=words", {"predictions": [["good", "", ""], ["bad", "", ""]]}),
         (CSV, '"good, bad"', "tfs-model-name=words", {"predictions": [["good", "bad", ""]]}),
     ],
@@ -106,6 +110,17 @@ def test_a_form_of_a_body(client: FlaskClient, kind: str, body: str, attributes:
     answer = post(client, body, kind, attributes)
     assert (answer.status_code, answer.content_type) == (200, JSON), answer.text
     assert answer.json == expected
+
+
+@pytest.mark.parametrize("body", ["good\nvery bad", '"good"\n"very bad"'])
+def test_a_line_of_one_cell_is_a_list_where_the_model_takes_lists(client: FlaskClient, body: str) -> None:
+    model = "tfs-model-name=moods"
+    expected = post(client, {"instances": [["good"], ["very bad"]]}, attributes=model).json
+    answer = post(client, body, CSV, model)
+    assert (answer.status_code, answer.json) == (200, expected)
+    tokens = post(client, "1\n2", CSV, "tfs-model-name=sequence")
+    assert tokens.json == post(client, {"instances": [[1], [2]]}, attributes="tfs-model-name=sequence").json
+    assert tokens.status_code == 200
 
 
 @pytest.mark.parametrize("name", ["serving_default", "tensorflow/serving/predict", ""])
@@ -251,6 +266,9 @@ def test_an_array_must_fit_the_input(client: FlaskClient) -> None:
     refused(post(client, npy(np.array([[1 << 40, 1]])), NPY, "tfs-model-name=ten"), 400, "cannot hold")
     refused(post(client, npy(np.array([[1.0, 1.0]])), NPY, "tfs-model-name=ten"), 400, "takes int32")
     assert post(client, npy(np.array([[7, 1]])), NPY, "tfs-model-name=ten").json == {"predictions": [[7, 1]]}
+    for large in (4e300, -4e300):
+        array = np.array([[1.0, large, np.inf]])
+        refused(post(client, npy(array), NPY, TRIPLES), 400, "values that float32 cannot hold")
     refused(post(client, npy(np.zeros((1, 3))), NPY, "tfs-model-name=two"), 400, "2 inputs")
 
 

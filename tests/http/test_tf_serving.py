@@ -49,6 +49,7 @@ def half_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = keras.Input((), name="text", dtype="string")
     same = keras.layers.Identity(dtype="string")(text)
     bundles.make(store, "texts", "1", keras.Model(text, {"plain": same, "coded_bytes": same}))
+    bundles.make(store, "moods", "1", bundles.moods(), labels=("happy", "sad"))
     bundles.make(store, "older", "1", half())
     bundles.make(store, "older", "2", half())  # which leaves nobody who wants the first
     broken = bundles.make(store, "broken", "1", half())
@@ -125,6 +126,18 @@ def test_classify_names_every_label_in_the_models_order(many: FlaskClient) -> No
     assert status == 200
     assert [label for label, _ in answer["results"][0]] == ["a", "b", "c"]
     assert sum(score for _, score in answer["results"][1]) == pytest.approx(1)
+
+
+def test_text_is_classified_and_its_bytes_are(half: FlaskClient) -> None:
+    texts = [b"good", "größer bad".encode(), b"\xff bad"]
+    coded = [{"b64": base64.b64encode(text).decode()} for text in texts]
+    _, predicted = post(half, "/v1/models/moods:predict", {"instances": [[each] for each in coded]})
+    for features in (coded, [[each] for each in coded], ["good", "größer bad", coded[2]]):
+        status, answer = post(half, "/v1/models/moods:classify", {"examples": [{"text": each} for each in features]})
+        assert status == 200, answer
+        assert [[score for _, score in result] for result in answer["results"]] == predicted["predictions"]
+    message = error(half, "/v1/models/single:regress", {"examples": [{"x": coded[0]}]})
+    assert "examples[0].x[0] is text where a number belongs" in message
 
 
 def test_pictures_are_classified_and_predicted(many: FlaskClient) -> None:
@@ -320,6 +333,10 @@ def test_truthful_status_codes(half_store: Path) -> None:
         ("PUT", "/v1/models/half"),
         ("DELETE", "/v1/models/half"),
         ("PATCH", "/v1/models/half:predict"),
+        ("TRACE", "/v1/models/half"),
+        ("FOO", "/v1/models/half:predict"),
+        ("FOO", "/v1/nothing"),
+        ("FOO", "/v1//models/half"),
     ],
 )
 def test_malformed(half: FlaskClient, method: str, path: str) -> None:
@@ -426,6 +443,10 @@ def test_a_wrong_predict_request(half: FlaskClient, body: Any, message: str) -> 
         ("echo-int64", {"instances": [[1, 2**63]]}, "is not of expected type: int64"),
         ("echo-float16", {"instances": [[1, 1e6]]}, "to half without loss"),
         ("echo-bool", {"instances": [[True, 1]]}, "1 Type: Number is not of expected type: bool"),
+        ("two", {"instances": [{"a": [1, 2], "b": [[1, 2], [3, 4]]}]}, "instances[0].a is a list of 2 where 3 belong"),
+        ("two", {"instances": [{"a": [1, 2, 3], "b": [1, 2]}]}, "instances[0].b[0] is a number where a list belongs"),
+        ("two", {"inputs": {"a": [[1, 2]], "b": [[[1, 2], [3, 4]]]}}, "inputs 'a'[0] is a list of 2 where 3 belong"),
+        ("dense", {"instances": [[1, 2]]}, "instances[0] is a list of 2 where 4 belong"),
         ("words", {"instances": [1]}, "1 Type: Number is not of expected type: string"),
         ("words", {"instances": [{"b64": "%"}]}, "Unable to base64 decode"),
         ("words", {"instances": [{"b64": "_-8="}]}, "Unable to base64 decode"),

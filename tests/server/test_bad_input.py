@@ -56,6 +56,39 @@ def refused(base: Server, data: Any = None, kind: str | None = None, **options: 
     return answer.status_code, assert_error(answer, answer.status_code)["code"]
 
 
+# --- What is not HTTP -----------------------------------------------------------------------------------------------
+
+FORMS = {
+    "tf_serving": ("/v1/models/catdog:predict", ["error"]),
+    "open_inference": ("/v2/models/catdog/infer", ["error"]),
+    "sagemaker": ("/invocations", ["error"]),
+    "azure_ml": ("/score", ["error", "request_id"]),
+    "kiln": ("/predict", ["error", "request_id"]),
+}
+BROKEN = {
+    "a negative length": b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: -2\r\n\r\n",
+    "two lengths": b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "no version": b"POST %b HTTP/x\r\nHost: x\r\n\r\n",
+    "bytes that no path has": b"POST %b\xff HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+    "a method in small letters": b"post %b HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("dialect", FORMS)
+@pytest.mark.parametrize("broken", BROKEN)
+def test_what_cannot_be_read_has_the_form_of_its_path(service: Server, dialect: str, broken: str) -> None:
+    path, form = FORMS[dialect]
+    counted = f'kiln_requests_total{{dialect="{dialect}",method="other",route="unread",status="400"}}'
+    before = service.metrics().get(counted, 0)
+    request = BROKEN[broken] % path.encode()
+    pieces = (request,), (request[:10], request[10:40], request[40:])
+    for sent in pieces:
+        answer = exchange(service.url, *sent)
+        assert answer is not None
+        assert (answer.status_code, list(answer.json())) == (400, form)
+    assert service.metrics()[counted] == before + len(pieces)
+
+
 # --- What is not a picture ------------------------------------------------------------------------------------------
 
 

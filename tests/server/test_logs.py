@@ -67,9 +67,9 @@ def test_a_refused_picture_says_why(told: Server) -> None:
 
 def test_a_request_that_is_refused_unread_has_its_line(told: Server, photo: bytes) -> None:
     headers = {"X-Request-ID": "late", "X-Deadline-Ms": "0"}
-    assert requests.post(f"{told.url}/predict?top=1", data=photo, headers=headers, timeout=10).status_code == 503
+    assert requests.post(f"{told.url}/score?top=1", data=photo, headers=headers, timeout=10).status_code == 429
     line = one(told, "late")
-    assert (line["method"], line["path"], line["status"]) == ("POST", "/predict", 503)
+    assert (line["method"], line["path"], line["status"], line["dialect"]) == ("POST", "/score", 429, "azure_ml")
     assert line["code"] == "deadline_exceeded"
     assert line["queue_ms"] >= 0
 

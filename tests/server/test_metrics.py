@@ -14,7 +14,7 @@ from tests.servers import Server, assert_error, exchange, wait_for
 
 pytestmark = pytest.mark.server
 
-ANSWERED = 'kiln_requests_total{method="POST",route="/predict",status="200"}'
+ANSWERED = 'kiln_requests_total{dialect="kiln",method="POST",route="/predict",status="200"}'
 CATDOG = 'dialect="kiln",engine="litert",model="catdog",version="1"'
 READY = 'kiln_model_ready{model="catdog",version="1"}'
 
@@ -110,8 +110,8 @@ def test_every_kind_of_request_is_counted(start_service: Callable[..., Server], 
     assert found['kiln_errors_total{code="not_an_image"}'] == 1
     assert found['kiln_errors_total{code="not_found"}'] == 1
     assert found['kiln_errors_total{code="method_not_allowed"}'] == 2
-    assert found['kiln_requests_total{method="GET",route="unknown",status="404"}'] == 1
-    assert found['kiln_request_seconds_count{route="/predict"}'] == 4
+    assert found['kiln_requests_total{dialect="kiln",method="GET",route="unknown",status="404"}'] == 1
+    assert found['kiln_request_seconds_count{dialect="kiln",route="/predict"}'] == 4
     assert found[f'kiln_model_errors_total{{code="not_an_image",{CATDOG}}}'] == 1
     # Queue and compute apart, for each model, by what it answered.
     for name in ("answer", "decode", "infer"):
@@ -132,7 +132,7 @@ def test_requests_that_never_reach_the_app_are_counted(start_service: Callable[.
     found = base.metrics()
     assert found['kiln_errors_total{code="deadline_exceeded"}'] == 1
     assert found['kiln_errors_total{code="bad_request"}'] == 1
-    assert found['kiln_requests_total{method="other",route="unread",status="503"}'] == 1
+    assert found['kiln_requests_total{dialect="kiln",method="other",route="unread",status="503"}'] == 1
 
 
 def test_workers_loads_and_states(start_service: Callable[..., Server]) -> None:

@@ -134,11 +134,10 @@ def _by_name(asked: Asked, model: Model) -> dict[str, Given]:
     unknown = [name[:100] for name in given if name not in wanted]
     problems = [f"unexpected inference input '{name}' for model '{bundle.name}'" for name in unknown]
     if missing:
-        problems.insert(
-            0,
-            f"expected {len(wanted)} inputs but got {len(given)} inputs for model '{bundle.name}'. Got inputs "
-            f"{[name[:100] for name in given][:20]}, but missing required inputs {missing}. Please provide all of them",
-        )
+        counts = f"expected {len(wanted)} inputs but got {len(given)} inputs for model '{bundle.name}'. "
+        names = f"Got inputs {[name[:100] for name in given][:20]}, but missing required inputs {missing}."
+        told = (counts if len(given) != len(wanted) else "") + names
+        problems.insert(0, f"{told} Please provide all of them")
     if problems:
         refuse_all("bad_inputs", problems)
     return given

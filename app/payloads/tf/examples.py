@@ -13,7 +13,7 @@ from ...settings import Settings
 from ..values import BadValues, to_array
 from .faults import bad, shown
 from .rows import Asked, check_count
-from .values import Fault, is_base64, text_of
+from .values import Fault, decoded, is_base64, text_of
 
 _KINDS = {bool: "int64", int: "int64", float: "float", str: "bytes", bytes: "bytes"}
 _LARGEST = 2**63 - 1
@@ -106,7 +106,9 @@ def _array(examples: list[dict[str, list[Any]]], name: str, dtype: str, shape: t
     columns = _column(examples, name, dtype, None if -1 in sizes else fixed)
     if len(columns[0]) % fixed:
         raise bad(f"Key: {name}. Number of {dtype} values must be a multiple of {fixed}, not {len(columns[0])}")
-    if dtype == "bool":
+    if dtype == "string":
+        columns = [[decoded(value) for value in values] for values in columns]
+    elif dtype == "bool":
         columns = [[bool(value) if value in (0, 1) else value for value in values] for values in columns]
     else:
         columns = [[int(value) if value is True or value is False else value for value in values] for values in columns]

@@ -58,18 +58,17 @@ def check_count(count: int, what: str, most: int) -> None:
 
 @dataclass(frozen=True)
 class _Column:
-    """The values of one input. told: the index of an instance and its fault -> the message; None in column form,
-    where the values are looked at as one."""
+    """The values of one input. place: the index of an instance -> how messages name its value. told: the index of an
+    instance and its fault -> the message; None in column form, where the values are looked at as one."""
 
-    name: str
     values: list[Any]
-    told: Callable[[int, Fault], str] | None
+    place: Callable[[int], str]
+    told: Callable[[int, Fault], str] | None = None
 
     def array(self, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """As the model takes it. Raises RequestError 400."""
-        place = "instances[{}]" if self.told else f"inputs {self.name!r}[{{}}]"
         try:
-            return convert(self.values, dtype, shape, lambda: self.explain(dtype), place.format)
+            return convert(self.values, dtype, shape, lambda: self.explain(dtype), self.place)
         except Fault as fault:
             raise bad(str(fault)) from fault
 
@@ -124,8 +123,17 @@ def _of_instances(document: dict[str, Any], model: Model, settings: Settings) ->
     if not named:
         if len(names) > 1:  # b64 objects, of which a model of several inputs knows nothing
             _refuse_names(0, instances[0], names)
-        return {names[0]: _Column(names[0], instances, _element)}
-    return {name: _Column(name, [instance[name] for instance in instances], _keyed(name)) for name in names}
+        return {names[0]: _Column(instances, "instances[{}]".format, _element)}
+    return {name: _of_objects(name, instances) for name in names}
+
+
+def _of_objects(name: str, instances: list[dict[str, Any]]) -> _Column:
+    values = [instance[name] for instance in instances]
+    return _Column(values, lambda number: f"instances[{number}].{name}", _keyed(name))
+
+
+def _in_columns(name: str, values: list[Any]) -> _Column:
+    return _Column(values, lambda number: f"inputs {name!r}[{number}]")
 
 
 def _of_inputs(inputs: Any, model: Model) -> dict[str, _Column]:
@@ -144,7 +152,7 @@ def _of_inputs(inputs: Any, model: Model) -> dict[str, _Column]:
             raise bad(f"Missing named input: {name} in 'inputs' object.")
         if not isinstance(inputs[name], list):
             raise bad(f"Input {name} must be a list with a value for each instance, not {shown(inputs[name])}")
-        columns[name] = _Column(name, inputs[name], None)
+        columns[name] = _in_columns(name, inputs[name])
     return columns
 
 

@@ -76,6 +76,14 @@ def text_of(value: Any) -> str | bytes:
     return from_base64(value["b64"])
 
 
+def decoded(value: Any) -> Any:
+    """Bytes that are UTF-8 as the text that they are; everything else as it is."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
+
+
 def convert(
     values: list[Any],
     dtype: str,
@@ -172,15 +180,8 @@ def _texts(values: list[Any], declared: Sequence[int | None]) -> np.ndarray:
     for _ in shape[1:]:
         values = list(chain.from_iterable(values))
     array = np.empty(len(values), object)
-    array[:] = [_decoded(text_of(value)) for value in values]
+    array[:] = [decoded(text_of(value)) for value in values]
     return array.reshape(shape)
-
-
-def _decoded(text: str | bytes) -> str | bytes:
-    try:
-        return text.decode() if isinstance(text, bytes) else text
-    except UnicodeDecodeError:
-        return text
 
 
 def _fits(shape: Sequence[int], declared: Sequence[int | None]) -> bool:
