@@ -55,7 +55,7 @@ def _parts(request: Request, seconds: float, length: int | None) -> Iterator[byt
     stream = request.environ["wsgi.input"]
     if length is None and not request.environ.get("wsgi.input_terminated"):
         return
-    if not request.environ.get("kiln.body_deadline"):  # deploy/worker.py keeps it, and exactly
+    if not request.environ.get("kiln.body_deadline"):  # deploy/threads.py keeps it, and exactly
         _limit_wait(request, seconds)
     deadline, left = time.monotonic() + seconds, length
     while left is None or left > 0:

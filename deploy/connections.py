@@ -1,0 +1,206 @@
+"""The connections of a worker: who is let in, what has arrived, and what becomes of it.
+
+Requests that are here as a whole are admitted to the queue or refused (worker.py); what is still on its way is gathered
+(arriving.py), or left to a thread (threads.py) where it is not plain.
+
+The master imports this file, so it imports neither the app nor an engine.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import socket
+import time
+from selectors import EVENT_READ
+
+from gunicorn.workers.gthread import TConn
+
+from . import answers, plain
+from .arriving import Bodies, Heads
+from .clients import HEAD_BYTES, Idle, discard, is_whole, parser_of, read_now, send_now
+from .threads import Threads
+
+FEW_CONNECTIONS = 64
+TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
+LONGEST_TURN = 10
+ACCEPTS = 512  # connections taken at a look of a busy worker
+
+
+class Answered:
+    """What `finish_request` asks of a future, for a request that was answered at once on a connection to keep."""
+
+    def result(self) -> bool:
+        """Keep it."""
+        return True
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+
+class Connections(Threads):
+    """Meets clients. `admit`, `overloaded` and `refuse_unread` are the queue's, in worker.py."""
+
+    def load_wsgi(self) -> None:
+        """Nobody is there yet."""
+        super().load_wsgi()
+        parts = self.parts
+        self.express, self.body_bytes = parts["express"], parts["settings"].max_body_bytes
+        self.heads, self.bodies = Heads(), Bodies()
+        self.keepalived_conns, self.pending_conns = Idle(), Idle()
+        self.waiting_conns: set[TConn] = set()  # whose request stands in the queue
+        self.others_turn = -math.inf  # until then
+
+    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        """A connection that was kept has something. It stays in the poller while its requests are plain."""
+        if conn in self.waiting_conns:  # more of it, or its end: seen when its turn comes
+            self.poller.unregister(client)
+            conn.polled = False
+            return
+        if conn in self.heads:
+            self.gather_head(conn)
+            return
+        if conn in self.bodies:
+            self.gather_body(conn)
+            return
+        conn.polled = True
+        self.keepalived_conns.remove(conn)
+        self.take(conn, self.receive(conn))
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """A request on a new connection, or one that was read along with the request before it."""
+        conn.polled = False
+        if conn.parser is not None and conn.parser.unreader.buf.getvalue():
+            self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
+        elif (data := self.receive(conn)) or data is None or conn.data_ready or not self.alive:
+            self.take(conn, data)
+        else:
+            self.await_first_byte(conn)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a new connection; several where work waits.
+
+        An idle worker takes one at a time: with connections that are kept alive, the one that wakes first would else
+        keep all clients for itself. If there are still some when a busy one looks, no other is idle.
+        """
+        for _ in range(ACCEPTS if self.waiting_conns else 1):
+            before = self.nr_conns
+            super().accept(listener)
+            if self.nr_conns == before:
+                return
+            if self.nr_conns >= self.worker_connections:
+                self.make_room()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Listen, unless every thread has a connection, or it is another worker's turn."""
+        ours = self.busy < self.cfg.threads and time.monotonic() >= self.others_turn
+        super().set_accept_enabled(enabled and ours)
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest: thousands of them must not keep others out."""
+        for idle in (self.pending_conns, self.keepalived_conns):
+            if idle:
+                idle[0].timeout = -math.inf
+                break
+        self.murder_pending()
+        self.murder_keepalived()
+
+    def receive(self, conn: TConn) -> bytes | None:
+        """What a connection has sent. None where that was a request, and is refused already: of one that there is no
+        time for, the body is not even copied."""
+        if not self.overloaded():
+            return read_now(conn.sock)
+        data = read_now(conn.sock, plain.MAX_HEAD)
+        request = plain.read(data) if self.express else None
+        if request and discard(conn.sock, request.ends - len(data)):
+            self.refuse_unread(conn, request)
+            return None
+        return data + read_now(conn.sock)
+
+    def take(self, conn: TConn, data: bytes | None) -> None:
+        """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
+        if data is None:
+            return
+        request = plain.read(data) if self.express else None
+        if request and request.ends > len(data):
+            late = time.monotonic() + self.body_seconds
+            fits = self.alive and request.ends - request.begins <= self.body_bytes
+            if fits and self.bodies.begin(conn, data, request, late):
+                self.gather_body(conn)
+                return
+            request = None
+        if request or is_whole(data, conn.sock):
+            self.admit(conn, data, None, request)
+        elif self.alive and data and len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
+            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
+            self.enter_poller(conn)
+        else:
+            self.read_on(conn, data)
+
+    def await_first_byte(self, conn: TConn) -> None:
+        """Leave a new connection that is silent to the poller; browsers open some in advance.
+
+        The next one is another worker's, as it is where this one has a request to answer, and the longer so the more
+        this one has. With many connections chance shares them fairly enough.
+        """
+        if self.cfg.workers > 1 and self.nr_conns <= FEW_CONNECTIONS:
+            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        ready = functools.partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, EVENT_READ, ready)
+
+    def gather_head(self, conn: TConn) -> None:
+        """More of a head, or its end."""
+        head = self.heads.read(conn)
+        if head.ended:
+            self.read_on(conn, self.heads.end(conn).sent())
+        elif head.is_whole:
+            self.take(conn, self.heads.end(conn).sent())
+
+    def gather_body(self, conn: TConn) -> None:
+        """More of a body, or its end."""
+        body = self.bodies.read(conn)
+        if body.is_whole:
+            self.bodies.end(conn)
+            self.admit(conn, body.head, body.data, body.request)
+        elif body.ended:
+            self.read_on(conn, self.bodies.end(conn).sent())
+        else:
+            self.enter_poller(conn)
+
+    def enter_poller(self, conn: TConn) -> None:
+        """More is to come."""
+        if not conn.polled:
+            self.poller.register(conn.sock, EVENT_READ, functools.partial(self.on_client_socket_readable, conn))
+            conn.polled = True
+
+    def leave_poller(self, conn: TConn) -> None:
+        """Whoever works on it now waits for its client alone."""
+        if conn.polled:
+            self.poller.unregister(conn.sock)
+            conn.polled = False
+
+    def read_on(self, conn: TConn, data: bytes, *, late: bool = False) -> None:
+        """Leave a request to a thread. data: what was read of it. late: its time is over, as the thread will tell."""
+        self.leave_poller(conn)
+        parser_of(conn).unreader.unread(data)
+        conn.data_ready = conn.data_ready or bool(data)
+        conn.late = late
+        self.hand_over(conn, self.handle, conn)
+
+    def finish(self, conn: TConn, answer: bytes, *, keep: bool) -> None:
+        """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept."""
+        conn.unsent = b""
+        if not send_now(conn.sock, conn, answer) or not keep:
+            self.leave_poller(conn)
+            parser_of(conn)
+            self.hand_over(conn, self.deliver, conn, keep)
+        elif conn.polled:
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+        else:
+            parser_of(conn)
+            super().finish_request(conn, Answered())

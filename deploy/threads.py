@@ -1,0 +1,174 @@
+"""The threads of a worker: they read from and write to clients that must be waited for, and no wait is unbounded.
+
+gunicorn alone would answer broken requests in HTML, wait for ever for a head or body that trickles in, and stop its
+main loop for two seconds with each connection that a client leaves open. Each override below mends one of these.
+
+The master imports this file, so it imports neither the app nor an engine.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from gunicorn import util
+from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+
+from . import answers, plain
+from .clients import OneSend, parser_of, send_all
+
+LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
+DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
+WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
+RETRY = (("Retry-After", "1"),)  # seconds
+
+
+def unread(environ: dict[str, Any]) -> int:
+    """Bytes of a body of known length that the app has not read."""
+    return getattr(environ["wsgi.input"].reader, "length", 0)
+
+
+class Threads(ThreadWorker):
+    """gthread, with bounded waiting for clients and one form of errors."""
+
+    busy = 0  # connections that are in the hands of the threads or wait for one; counted in the main loop alone
+
+    def load_wsgi(self) -> None:
+        """Tell the app that its body has a deadline, and obey its `Connection: close`, which gunicorn drops.
+
+        Announce that, too, where gunicorn is going to close the connection because of a long body that was not read.
+        """
+        super().load_wsgi()
+        app, self.main_loop = self.wsgi, threading.get_ident()
+        self.parts = parts = app.extensions["kiln"]
+        self.body_seconds = parts["settings"].body_timeout
+        self.admission, self.recorder, self.dialects = parts["admission"], parts["recorder"], parts["dialects"]
+        self.watch = WATCH + tuple(f"GET {path}{end}".encode() for path in self.dialects.probes for end in " ?")
+        self.working: dict[TConn, float] = {}  # what threads compute, since when
+        self.reading = threading.local()  # .conn: what a thread reads from; gunicorn does not tell handle_error
+
+        def closing(environ: dict[str, Any], start_response: Any) -> Any:
+            environ["kiln.body_deadline"] = True
+            environ["kiln.queued"] = environ["gunicorn.socket"].queued
+
+            def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+                if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
+                    start_response.__self__.force_close()  # gunicorn's Response
+                return start_response(status, headers, exc_info)
+
+            return app(environ, start)
+
+        self.wsgi = closing
+
+    def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
+        """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
+        self.busy += 1
+        conn.handed = conn.arrived = time.monotonic()
+        done = self.tpool.submit(work, *arguments)
+        done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
+        if self.busy >= self.cfg.threads:
+            self.set_accept_enabled(False)  # the main loop enables it again
+
+    def deliver(self, conn: TConn, keep: bool) -> bool:
+        """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
+        send_all(conn.sock, conn.unsent)
+        if not keep:
+            util.close_graceful(conn.sock)
+        return keep
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer one request, in a thread of the pool. True to keep the connection."""
+        # A connection that is silent comes here in a worker that stops alone; gunicorn would wait for 5 s.
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(LAST_BYTE_SECONDS):
+            return _DEFER
+        conn.queued = time.monotonic() - conn.arrived
+        keep = self.answer(conn)
+        if not keep:
+            # Waits up to 2 s for the client to close its side. gunicorn does so in the main loop, which would
+            # neither accept connections nor tell the master that it lives.
+            util.close_graceful(conn.sock)
+        return keep
+
+    def answer(self, conn: TConn) -> Any:
+        """Read and answer one request. True to keep the connection."""
+        conn.data_ready = True
+        conn.unsent = b""
+        seconds = 0.0 if getattr(conn, "late", False) else answers.HEAD_SECONDS
+        reader = parser_of(conn).unreader
+        reader.first = b""
+        reader.until(seconds, answers.HeadTimeout)
+        self.reading.conn = conn
+        return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        """The head is in: from now on the body has its own time."""
+        conn.parser.unreader.until(0.0 if getattr(conn, "late", False) else self.body_seconds, TimeoutError)
+        if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
+            conn.sock.sendall(answer)
+            return False
+        queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
+        client, conn.sock = conn.sock, OneSend(conn.sock, queued)
+        if threading.get_ident() != self.main_loop:  # once its body must be here, it counts as work
+            self.working.setdefault(conn, time.monotonic() + self.body_seconds)
+        try:
+            keep = super().handle_request(req, conn)
+            self.working.pop(conn, None)  # already: a client that is slow to take its answer is no hang
+            conn.unsent = conn.sock.flush(wait=threading.get_ident() != self.main_loop)
+        finally:
+            conn.sock = client
+            self.working.pop(conn, None)
+        return keep
+
+    def late_answer(self, req: Any, conn: TConn) -> bytes:
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
+        those that `take` lets go first."""
+        if f"{req.method} {req.path} ".encode().startswith(self.watch):
+            return b""
+        fields = {name.lower(): value for name, value in req.headers}
+        started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
+        if self.admission.in_time(time.monotonic(), self.admission.expiry(conn.handed, started, patience)):
+            return b""
+        waited = time.monotonic() - conn.handed
+        offered_id = self.dialects.offered_id(fields.get)
+        return self.refusal("deadline_exceeded", offered_id, req.method, req.path, waited, keep=False)
+
+    def refusal(self, code: str, offered_id: str, method: str, path: str, queued: float, *, keep: bool) -> bytes:
+        """The whole answer, with the status and in the form of the dialect that the path belongs to; it is recorded."""
+        dialect = self.dialects.of(path)
+        status = dialect.overload_status
+        message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status, dialect.name)
+        content = dialect.error(status, code, message, request_id)
+        return answers.written(status, request_id, content, keep=keep, headers=RETRY)
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        """Back in the main loop: forget a connection that a thread has closed."""
+        self.busy -= 1
+        if conn.sock.fileno() < 0:
+            self.nr_conns -= 1
+        else:
+            super().finish_request(conn, fs)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer what never reached the app in the form of its path's dialect, not in gunicorn's HTML."""
+        method, path = plain.target(self.reading.conn.parser.unreader.first)
+        dialect = self.dialects.of(path)
+        request_id = uuid.uuid4().hex
+        who = addr[0] if addr else "the unix socket"
+        status, code, message = answers.of_fault(exc)
+        if status == 500:
+            self.log.exception("Failed on request %s of %s", request_id, who)
+        else:
+            # Its kind alone: of a broken head the rest may hold a client's key.
+            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
+        self.recorder.unread(code, status, request_id, dialect.name, method, path)
+        content = dialect.error(status, code, message, request_id)
+        answer = answers.written(status, request_id, content, keep=False)
+        try:
+            util.write_nonblock(client, answer)  # whoever does not read is not waited for
+        except OSError as gone:
+            self.log.debug("Nobody took the answer to %s: %s", request_id, gone)
