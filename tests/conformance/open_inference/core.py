@@ -189,7 +189,7 @@ def _(subject: Subject) -> str:
     if not subject.facts.answers:
         raise NotApplicable("no answers are known: name them in a file of facts")
     found = reference(subject)
-    told = {name: list(np.ravel(value)) for name, value in subject.facts.answers.items()}
+    told = {name: list(np.ravel(value)) for name, value in subject.answers().items()}
     expect(subject.same({name: value.ravel() for name, value in found.items()}, told), f"{found}")
     return f"{found}"
 
