@@ -12,14 +12,12 @@ from ..subject import Subject
 from .talk import (
     CLASSIFICATION,
     Output,
-    binary_request,
     error,
     extension,
-    infer,
-    infer_binary,
+    finite,
+    infer_outputs,
     outputs,
     reference,
-    request,
     usable,
 )
 
@@ -31,19 +29,16 @@ def scores(subject: Subject) -> tuple[str, np.ndarray]:
     """An output of numbers, [instances, classes]. Raises NotApplicable where there is none, or no extension."""
     extension(subject, "classification")
     usable(subject)
+    fixed = {tensor.name for tensor in subject.facts.outputs if not tensor.batches}
     for name, value in reference(subject).items():
-        if value.ndim == 2 and value.dtype.kind in "fiu":
+        comparable = value.dtype.kind in "iu" or value.dtype in (np.float32, np.float64)
+        if value.ndim == 2 and comparable and finite(value) and name not in fixed:
             return name, value
-    raise NotApplicable("no output is of numbers, [instances, classes]")
+    raise NotApplicable("no output is of finite numbers, FP16 apart, and [instances, classes]")
 
 
 def _classified(subject: Subject, name: str, count: Any, **parameters: Any) -> Reply:
-    wanted = [{"name": name, "parameters": {"classification": count, **parameters}}]
-    try:
-        return infer(subject, request(subject) | {"outputs": wanted})
-    except NotApplicable:  # JSON cannot hold the inputs
-        body, tensors = binary_request(subject)
-        return infer_binary(subject, body | {"outputs": wanted}, tensors)
+    return infer_outputs(subject, [{"name": name, "parameters": {"classification": count, **parameters}}])
 
 
 def _read(output: Output) -> list[list[tuple[float, int]]]:
