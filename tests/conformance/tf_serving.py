@@ -25,7 +25,7 @@ from .rows import (
     row_by_row,
     several,
 )
-from .server import Reply
+from .server import Reply, members
 from .subject import Subject
 
 CHECKS = Checks("tf_serving")
@@ -43,6 +43,7 @@ ERROR = "api_rest.md: Error response"
 ROUTES = "http_rest_api_handler.cc"
 ENCODING = "api_rest.md: Encoding binary values"
 NUMBERS = "api_rest.md: JSON Conformance"
+GZIP = "RFC 1952, 2.2: File format"
 
 
 def offered(subject: Subject) -> bool:
@@ -385,6 +386,13 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     usable(subject)
     content = gzip.compress(json.dumps({"instances": plain_rows(subject)}).encode())
+    return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
+
+
+@check("predict.gzip.members", "... of several members, one after the other", GZIP, required=False)
+def _(subject: Subject) -> str:
+    usable(subject)
+    content = members(json.dumps({"instances": plain_rows(subject)}).encode())
     return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
 
 

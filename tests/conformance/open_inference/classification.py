@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,19 @@ def _(subject: Subject) -> str:
         expect(sorted(index for _, index in found) == list(range(len(row))), f"{found}")
         expect([value for value, _ in found] == sorted((value for value, _ in found), reverse=True), f"{found}")
         expect(subject.close([value for value, _ in found], [row[index] for _, index in found]), f"{found} of {row}")
+    return reply.summary()
+
+
+@check("classification.ties", "classes of one value come lowest index first", CLASSIFICATION, required=False)
+def _(subject: Subject) -> str:
+    name, known = scores(subject)
+    if all(len(set(row)) == len(row) for row in known.tolist()):
+        raise NotApplicable("no two classes of an instance have one value")
+    reply = _classified(subject, name, known.shape[1])
+    for found, row in zip(_read(outputs(reply)[name]), known, strict=True):
+        indices = [index for _, index in found]
+        tied = [pair for pair in pairwise(indices) if row[pair[0]] == row[pair[1]]]
+        expect(all(one < other for one, other in tied), f"{indices} of {row.tolist()}")
     return reply.summary()
 
 

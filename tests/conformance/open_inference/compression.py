@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 
 from ..checks import REFUSALS, Checks, NotApplicable
-from ..server import Reply
+from ..server import Reply, members
 from ..subject import Subject
 from .talk import (
     COMPRESSION,
@@ -31,6 +31,7 @@ check = CHECKS.check
 
 BOMB = 200 * 1024 * 1024  # bytes of a small body, decompressed: beyond the limit of every server known
 PACK = {"gzip": gzip.compress, "deflate": zlib.compress}
+RFC_GZIP = "RFC 1952, 2.2: File format"
 
 
 def _send(subject: Subject, content: bytes, coding: str, headers: Mapping[str, str]) -> Reply:
@@ -80,6 +81,11 @@ def _add() -> None:
 
 
 _add()
+
+
+@check("compression.gzip.members", "a body in gzip may be of several members, one after the other", RFC_GZIP)
+def _(subject: Subject) -> str:
+    return same(subject, _packed(subject, members, "gzip"))
 
 
 @check("compression.binary", "the length header counts bytes before compression", COMPRESSION)

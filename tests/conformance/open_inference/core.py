@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -271,6 +273,36 @@ def _(subject: Subject) -> str:
     body = request(subject) | {"parameters": {"a": "text", "b": 7, "c": True}}
     body["inputs"][0]["parameters"] = {"d": 0.5}
     return same(subject, infer(subject, body))
+
+
+def _add_nulls() -> None:
+    nulls: list[tuple[str, str, Callable[[Subject, dict[str, Any]], object]]] = [
+        ("id", "id", lambda s, r: r.update(id=None)),
+        ("parameters", "parameters", lambda s, r: r.update(parameters=None)),
+        ("outputs", "outputs", lambda s, r: r.update(outputs=None)),
+        ("input_parameters", "an input's parameters", lambda s, r: [i.update(parameters=None) for i in r["inputs"]]),
+        (
+            "output_parameters",
+            "an output's parameters",
+            lambda s, r: r.update(outputs=[{"name": name, "parameters": None} for name in reference(s)]),
+        ),
+    ]
+    for id, field, change in nulls:
+
+        def judge(subject: Subject, change: Callable[[Subject, dict[str, Any]], object] = change) -> str:
+            body = request(subject)
+            change(subject, body)
+            reply = infer(subject, body)
+            same(subject, reply)
+            said = strict(reply).get("id")
+            expect(said is None or isinstance(said, str), f"id: {said!r}")
+            return reply.summary()
+
+        asks = f"null for {field} is as if it were left out: MLServer's own types write it so"
+        CHECKS.add(f"infer.null.{id}", asks, INFERENCE, judge, required=False)
+
+
+_add_nulls()
 
 
 @check("infer.order", "inputs may come in any order", INFERENCE)
