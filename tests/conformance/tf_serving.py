@@ -389,7 +389,7 @@ def _(subject: Subject) -> str:
     return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
 
 
-@check("predict.gzip.members", "... of several members, one after the other", GZIP, required=False)
+@check("predict.gzip.members", "... of several members, although the original reads but one", GZIP, required=False)
 def _(subject: Subject) -> str:
     usable(subject)
     content = members(json.dumps({"instances": plain_rows(subject)}).encode())
