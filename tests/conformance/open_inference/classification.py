@@ -105,7 +105,6 @@ def _add() -> None:
         ("text", "a number that is text", "one", True),
         ("negative", "a negative number", -1, True),
         ("fraction", "a fraction", 1.5, False),
-        ("null", "null", None, False),
         ("list", "a list", [1], True),
     ]
     for id, wrong, count, required in bad:

@@ -146,6 +146,7 @@ def binary_request(subject: Subject, **parameters: Any) -> tuple[dict[str, Any],
 
     Where JSON cannot hold the outputs they are asked for in binary, too.
     """
+    by_open_inference(subject)
     try:
         answer_in_json(subject)
     except NotApplicable:
@@ -193,10 +194,14 @@ def infer_binary(
 
 
 def good_request(subject: Subject) -> tuple[bytes, dict[str, str]]:
-    """Content and headers of a good request: in JSON, or in binary where JSON cannot hold it or its answer."""
+    """Content and headers of a good request: in JSON, or in binary where JSON cannot hold it or its answer.
+
+    Raises NotApplicable where neither can.
+    """
     try:
         return json.dumps(request(subject)).encode(), JSON
     except NotApplicable:
+        extension(subject, "binary_tensor_data")
         body, tensors = binary_request(subject)
         head = json.dumps(body).encode()
         return head + b"".join(tensors), {"Content-Type": "application/octet-stream", LENGTH: str(len(head))}
@@ -212,6 +217,7 @@ def infer_outputs(subject: Subject, wanted: list[dict[str, Any]]) -> Reply:
     try:
         return infer(subject, json_request(subject) | {"outputs": wanted})
     except NotApplicable:
+        extension(subject, "binary_tensor_data")
         body, tensors = binary_request(subject)
         return infer_binary(subject, body | {"outputs": wanted}, tensors)
 
