@@ -385,15 +385,20 @@ def _(subject: Subject) -> str:
 @check("predict.gzip", "a body may be in gzip", ROUTES)
 def _(subject: Subject) -> str:
     usable(subject)
-    content = gzip.compress(json.dumps({"instances": plain_rows(subject)}).encode())
-    return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
+    return same(subject, _compressed(subject, gzip.compress))
+
+
+def _compressed(subject: Subject, pack: Callable[[bytes], bytes]) -> Reply:
+    content = pack(json.dumps({"instances": plain_rows(subject)}).encode())
+    return ask(subject, content, headers={"Content-Encoding": "gzip"})
 
 
 @check("predict.gzip.members", "... of several members, although the original reads but one", GZIP, required=False)
 def _(subject: Subject) -> str:
     usable(subject)
-    content = members(json.dumps({"instances": plain_rows(subject)}).encode())
-    return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
+    if _compressed(subject, gzip.compress).status != 200:
+        raise NotApplicable("the server does not understand a body in gzip")
+    return same(subject, _compressed(subject, members))
 
 
 @check("predict.not_finite", "NaN and Infinity are numbers in a request", NUMBERS)
