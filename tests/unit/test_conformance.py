@@ -194,6 +194,14 @@ def test_good_answers_are_read():
         found = outputs(reply)["y"]
         assert found.values.tolist() == [[1, 2]]
         assert found.binary is (LENGTH in reply.headers)
+    assert outputs(answer(GOOD | {"data": [1.0, 2]}))["y"].values.tolist() == [[1, 2]]
+    for datatype, data in (
+        ("BOOL", [True, False]),
+        ("BYTES", ["a", ""]),
+        ("FP32", [1, 0.5]),
+        ("UINT64", [2**64 - 1, 0]),
+    ):
+        assert outputs(answer(GOOD | {"datatype": datatype, "data": data}))["y"].values.ravel().tolist() == data
     assert outputs(answer(GOOD | {"parameters": None}, id=None))["y"].shape == [1, 2]
     both = answer(BINARY, GOOD | {"name": "z"}, BINARY | {"name": "w"}, tail=b"\1\0\2\0\3\0\4\0")
     assert {name: output.values.tolist() for name, output in outputs(both).items()} == {
@@ -218,6 +226,15 @@ def test_good_answers_are_read():
         answer(GOOD | {"shape": [True, 2]}),
         answer(GOOD | {"data": [1, None]}),
         answer(GOOD | {"data": [1, "two"]}),
+        answer(GOOD | {"data": [1, "2"]}),
+        answer(GOOD | {"data": [1, 0.5]}),
+        answer(GOOD | {"data": [1, True]}),
+        answer(GOOD | {"data": [1, 40_000]}),
+        answer(GOOD | {"data": [1, float("inf")]}),
+        answer(GOOD | {"datatype": "BOOL"}),
+        answer(GOOD | {"datatype": "BYTES"}),
+        answer(GOOD | {"datatype": "FP32", "data": [1, "2"]}),
+        answer(GOOD | {"datatype": "FP32", "data": [1, True]}),
         answer(GOOD | {"parameters": {"binary_data_size": 4}}, tail=b"\1\0\2\0"),
         answer({key: value for key, value in GOOD.items() if key != "data"}),
         answer(BINARY),

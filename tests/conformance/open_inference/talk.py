@@ -277,6 +277,8 @@ def _outputs(listed: list[dict[str, Any]], tail: bytes) -> Iterator[tuple[str, O
         if size is None:
             values = np.array(output["data"], object).ravel()
             expect(values.size == np.prod(shape, dtype=int), f"{name!r}: {values.size} values in a shape {shape}")
+            wrong = [value for value in values if not _is_a(datatype, value)]
+            expect(not wrong, f"{name!r} of {datatype} holds {wrong[:1]}")
             values = values if datatype == "BYTES" else values.astype(DTYPES[datatype])
             yield name, Output(datatype, shape, values.reshape(shape), binary=False)
             continue
@@ -284,6 +286,17 @@ def _outputs(listed: list[dict[str, Any]], tail: bytes) -> Iterator[tuple[str, O
         yield name, Output(datatype, shape, from_binary(tail[:size], datatype, shape), binary=True)
         tail = tail[size:]
     expect(not tail, f"{len(tail)} bytes after the last output")
+
+
+def _is_a(datatype: str, value: Any) -> bool:
+    """Is a value in JSON of a datatype? A whole number may have a point; NaN and Infinity may be null."""
+    if datatype in ("BOOL", "BYTES"):
+        return isinstance(value, bool if datatype == "BOOL" else str)
+    if datatype.startswith("FP"):
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    limits = np.iinfo(DTYPES[datatype])
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+    return number and limits.min <= value <= limits.max
 
 
 def values(reply: Reply, read: Callable[[Reply], Any] = strict) -> dict[str, np.ndarray]:
