@@ -151,11 +151,11 @@ def moods() -> Any:
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="scores")(found))
 
 
-def echo(dtype: str) -> Any:
-    """Two values of a dtype -> the same ones."""
+def echo(dtype: str, shape: tuple[int, ...] = (2,)) -> Any:
+    """Values of a dtype -> the same ones. shape: of an instance."""
     import keras
 
-    inputs = keras.Input((2,), name="x", dtype=dtype)
+    inputs = keras.Input(shape, name="x", dtype=dtype)
     return keras.Model(inputs, keras.layers.Identity(dtype=dtype)(inputs))
 
 
@@ -188,3 +188,65 @@ def half_plus_three(*shape: int) -> Any:
 
     inputs = keras.Input(shape, name="x")
     return keras.Model(inputs, inputs / 2 + 3)
+
+
+def not_a_number() -> Any:
+    """3 numbers -> NaN for each that is between 0 and 1, itself for all else."""
+    import keras
+
+    inputs = keras.Input((3,), name="x")
+    between = keras.ops.logical_and(inputs > 0, inputs < 1)
+    return keras.Model(inputs, keras.ops.where(between, float("nan") * inputs, inputs))
+
+
+def halves() -> Any:
+    """3 numbers and one float16 -> twice the numbers, and the float16: JSON of V2 holds the one and not the other."""
+    import keras
+
+    a, b = keras.Input((3,), name="a"), keras.Input((), name="b", dtype="float16")
+    return keras.Model([a, b], {"p": 2 * a, "q": keras.layers.Identity(dtype="float16")(b)})
+
+
+def ties() -> Any:
+    """4 numbers -> 1 for each."""
+    import keras
+
+    inputs = keras.Input((4,), name="x")
+    return keras.Model(inputs, inputs * 0 + 1)
+
+
+def one_at_a_time() -> Any:
+    """3 numbers, of one instance and no more -> twice each."""
+    import keras
+
+    inputs = keras.Input(batch_shape=(1, 3), name="x")
+    return keras.Model(inputs, inputs * 2)
+
+
+def odd_names() -> Any:
+    """A scalar, 2 numbers and 2 x 2 truth values for an instance, and sums of them; names with more than letters."""
+    import keras
+
+    number = keras.Input((), name="é|ü%2F", dtype="int32")
+    pair = keras.Input((2,), name="a b:c")
+    truths = keras.Input((2, 2), name='"', dtype="bool")
+    count = keras.ops.sum(keras.ops.cast(truths, "int32"), axis=(1, 2))
+    total = keras.ops.sum(pair, axis=-1) + keras.ops.cast(number, "float32")
+    return keras.Model([number, pair, truths], {"p q": 2 * pair, "ü%": total, "{model}": count + number})
+
+
+def text_and_number() -> Any:
+    """A text and 2 numbers -> the text's index, and twice the numbers."""
+    import keras
+
+    text, pair = keras.Input((), name="text", dtype="string"), keras.Input((2,), name="n")
+    index = keras.layers.StringLookup(vocabulary=["0", "1"])(text)
+    return keras.Model([text, pair], {"index": keras.ops.cast(index, "int64"), "twice": pair * 2})
+
+
+def any_size() -> Any:
+    """Any number of rows, of any size -> the same, and the sum of the rows."""
+    import keras
+
+    inputs = keras.Input((None, None), name="x")
+    return keras.Model(inputs, {"same": inputs * 1, "sum": keras.ops.sum(inputs, axis=1)})

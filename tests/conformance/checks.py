@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .server import NoAnswer, Reply
-from .subject import Subject
+from .subject import FactsError, Subject
 
 
 class Verdict(StrEnum):
@@ -108,7 +108,7 @@ class Dialect:
         for check in self.checks:
             try:
                 yield Result(check, Verdict.HOLDS, check.judge(subject))
-            except NotApplicable as reason:
+            except (NotApplicable, FactsError) as reason:
                 yield Result(check, Verdict.NOT_APPLICABLE, str(reason))
             except (Differs, NoAnswer) as seen:
                 yield Result(check, Verdict.DIFFERS, str(seen))

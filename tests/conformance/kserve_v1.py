@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from . import pairs
-from .checks import Checks, Dialect, NotApplicable, answered, expect, message, parsed, refused, strict
+from .checks import Checks, Dialect, NotApplicable, answered, expect, message, parsed, refused, strict, succeeded
 from .describe import by_any
-from .rows import agree, by_name, plain_rows, predictions
+from .rows import agree, by_name, finite, plain_rows, predictions, row_by_row
 from .server import Reply
 from .subject import Subject
 
@@ -48,8 +48,9 @@ def reference(subject: Subject) -> list[Any]:
     """The predictions of the rows, asked for once."""
     if "reference" not in subject.memory:
         by_any(subject)
+        row_by_row(subject)
         rows = plain_rows(subject)
-        subject.memory["reference"] = predictions(strict(ask(subject, {"instances": rows})), len(rows))
+        subject.memory["reference"] = predictions(succeeded(ask(subject, {"instances": rows})), len(rows))
     return subject.memory["reference"]
 
 
@@ -94,12 +95,21 @@ def _(subject: Subject) -> str:
     return said
 
 
-@check("predict", "instances: an item each, and a prediction for each, in strict JSON", ROUTES)
+@check("predict", "instances: an item each, and a prediction for each", ROUTES)
 def _(subject: Subject) -> str:
-    by_any(subject)
-    reply = ask(subject, {"instances": plain_rows(subject)})
     known = reference(subject)
-    expect(agree(subject, predictions(strict(reply), len(known)), known), reply.summary())
+    reply = ask(subject, {"instances": plain_rows(subject)})
+    expect(agree(subject, predictions(succeeded(reply), len(known)), known), reply.summary())
+    return reply.summary()
+
+
+@check("predict.strict", "predictions of NaN or Infinity are strict JSON: the client reads no other", CLIENT)
+def _(subject: Subject) -> str:
+    usable(subject)
+    reply = ask(subject, {"instances": plain_rows(subject)})
+    if finite(reference(subject)):
+        raise NotApplicable("no prediction is NaN or Infinity")
+    strict(reply)
     return reply.summary()
 
 
@@ -107,7 +117,7 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     usable(subject)
     rows = plain_rows(subject)
-    alone = [predictions(strict(ask(subject, {"instances": [row]})), 1)[0] for row in rows]
+    alone = [predictions(succeeded(ask(subject, {"instances": [row]})), 1)[0] for row in rows]
     expect(agree(subject, alone, reference(subject)), f"{alone}")
     return f"{len(rows)} instances"
 
@@ -118,7 +128,7 @@ def _(subject: Subject) -> str:
     if not subject.facts.answers:
         raise NotApplicable("no answers are known: name them by --facts")
     found = by_name(subject, reference(subject))
-    expect(agree(subject, found, subject.facts.answers), f"{found}")
+    expect(agree(subject, found, subject.answers()), f"{found}")
     return f"{found}"
 
 
@@ -126,7 +136,7 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     usable(subject)
     reply = ask(subject, {"a": 1, "instances": plain_rows(subject)})
-    expect(agree(subject, predictions(strict(reply), len(reference(subject))), reference(subject)), reply.summary())
+    expect(agree(subject, predictions(succeeded(reply), len(reference(subject))), reference(subject)), reply.summary())
     return reply.summary()
 
 
@@ -190,7 +200,7 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     usable(subject)
     reply = ask(subject, {"instances": plain_rows(subject)})
-    expect(agree(subject, predictions(strict(reply), len(reference(subject))), reference(subject)), reply.summary())
+    expect(agree(subject, predictions(succeeded(reply), len(reference(subject))), reference(subject)), reply.summary())
     return reply.summary()
 
 

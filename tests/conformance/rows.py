@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from .checks import Differs, NotApplicable, expect
 from .subject import Subject
 from .tensors import Tensor
 
+UNCONVERTED = (400, 501)  # statuses of TensorFlow Serving for a datatype that its JSON has not
+
 
 def cell(value: Any, tensor: Tensor) -> Any:
-    """A tensor in JSON: nested lists, with bytes that are no text as {"b64": text}."""
-    if isinstance(value, np.ndarray):
+    """A tensor in JSON: nested lists, with bytes that are no text as {"b64": text}. Without dimensions: its value."""
+    if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):
         return [cell(item, tensor) for item in value]
@@ -46,11 +49,31 @@ def columns(subject: Subject) -> dict[str, Any]:
     return {t.name: cell(subject.values()[t.name], t) for t in subject.facts.inputs}
 
 
+def several(rows: list[Any]) -> None:
+    """Raises NotApplicable where there are not two instances, of which one may be unlike the other."""
+    if len(rows) < 2:
+        raise NotApplicable("a request has one instance: the model takes no more, or no more examples are known")
+
+
 def _any_size(subject: Subject) -> None:
     if not subject.facts.inputs:
         raise NotApplicable("no tensors of the model are known: name them by --facts")
     if not all(tensor.shape for tensor in subject.facts.inputs):
         raise NotApplicable("an input has no instances")
+
+
+def convertible(subject: Subject) -> None:
+    """Raises NotApplicable where TensorFlow Serving itself does not read an input of this datatype from JSON."""
+    for tensor in subject.facts.inputs:
+        if tensor.datatype in ("FP16", "UINT16"):
+            raise NotApplicable(f"TensorFlow Serving reads no {tensor.datatype} from JSON, which {tensor.name!r} is of")
+
+
+def row_by_row(subject: Subject) -> None:
+    """Raises NotApplicable where an output has no dimension of instances, and no rows can hold it."""
+    whole = [tensor.name for tensor in subject.facts.outputs if not tensor.shape]
+    if whole:
+        raise NotApplicable(f"the output {whole[0]!r} has no instances: no row can hold it")
 
 
 def predictions(body: object, count: int) -> list[Any]:
@@ -69,6 +92,15 @@ def by_name(subject: Subject, rows: list[Any]) -> dict[str, list[Any]]:
     names = [tensor.name for tensor in subject.facts.outputs] or ["output"]
     expect(len(names) == 1, f"plain values of {len(names)} outputs")
     return {names[0]: rows}
+
+
+def finite(answer: Any) -> bool:
+    """Is there no NaN and no Infinity in an answer?"""
+    if isinstance(answer, dict):
+        return all(map(finite, answer.values()))
+    if isinstance(answer, list):
+        return all(map(finite, answer))
+    return not isinstance(answer, float) or math.isfinite(answer)
 
 
 def agree(subject: Subject, one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,17 @@ import numpy as np
 from . import pairs
 from .checks import Checks, Dialect, NotApplicable, answered, expect, message, refused, succeeded
 from .describe import by_any
-from .rows import agree, by_name, columns, named_rows, plain_rows, predictions
+from .rows import (
+    UNCONVERTED,
+    agree,
+    by_name,
+    columns,
+    convertible,
+    named_rows,
+    plain_rows,
+    predictions,
+    row_by_row,
+)
 from .server import Reply
 from .subject import Subject
 
@@ -29,7 +40,7 @@ PING_SECONDS = 2.0
 
 def offered(subject: Subject) -> bool:
     """Is there a page of the server's health, and anything to invoke?"""
-    return subject.server.get("/ping").status == 200 and ask(subject, b"").status not in (404, 405)
+    return subject.server.get("/ping").status == 200 and ask(subject, b"", named=False).status not in (404, 405)
 
 
 def ask(
@@ -40,20 +51,33 @@ def ask(
     *,
     named: bool = True,
 ) -> Reply:
-    """POST /invocations. named: with the attribute that names the model."""
+    """POST /invocations. named: with the attribute that names the model; raises NotApplicable where it cannot."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"Content-Type": kind} if kind else {}
     if named:
+        if not re.fullmatch(r"[!-+\--~]+", subject.model):
+            raise NotApplicable(
+                f"no attribute can hold the name {subject.model!r}: they are ASCII, with commas between"
+            )
         fields["X-Amzn-SageMaker-Custom-Attributes"] = f"tfs-model-name={subject.model}"
     return subject.server.post("/invocations", content, {**fields, **(headers or {})})
+
+
+def good(subject: Subject) -> Reply:
+    """The answer to good rows. Raises NotApplicable where TensorFlow Serving refuses such a model's, too."""
+    by_any(subject)
+    row_by_row(subject)
+    reply = ask(subject, {"instances": plain_rows(subject)})
+    if reply.status in UNCONVERTED:
+        convertible(subject)
+    return reply
 
 
 def reference(subject: Subject) -> list[Any]:
     """The predictions of the rows, asked for once."""
     if "reference" not in subject.memory:
-        by_any(subject)
-        rows = plain_rows(subject)
-        subject.memory["reference"] = predictions(succeeded(ask(subject, {"instances": rows})), len(rows))
+        reply = good(subject)
+        subject.memory["reference"] = predictions(succeeded(reply), len(plain_rows(subject)))
     return subject.memory["reference"]
 
 
@@ -91,10 +115,7 @@ def _(subject: Subject) -> str:
 
 @check("instances", 'JSON with instances gets {"predictions": [...]}', CONTAINER)
 def _(subject: Subject) -> str:
-    by_any(subject)
-    reply = ask(subject, {"instances": plain_rows(subject)})
-    same(subject, reply)
-    return reply.summary()
+    return same(subject, good(subject))
 
 
 @check("answers", "the predictions have the values that the facts tell", CONTAINER)
@@ -103,7 +124,7 @@ def _(subject: Subject) -> str:
     if not subject.facts.answers:
         raise NotApplicable("no answers are known: name them by --facts")
     found = by_name(subject, reference(subject))
-    expect(agree(subject, found, subject.facts.answers), f"{found}")
+    expect(agree(subject, found, subject.answers()), f"{found}")
     return f"{found}"
 
 
@@ -150,16 +171,25 @@ def _(subject: Subject) -> str:
     return same(subject, ask(subject, lines.encode(), "application/jsonlines"))
 
 
+def csv(subject: Subject) -> list[str]:
+    """A line for each instance. One without a comma is a number, and no list of one: so the container reads it."""
+    usable(subject)
+    if len(subject.facts.inputs) == 1 and subject.facts.inputs[0].numeric and len(subject.facts.inputs[0].shape) == 1:
+        return list(map(str, plain_rows(subject)))
+    rows = vectors(subject)
+    if any(len(row) == 1 for row in rows):
+        raise NotApplicable("a line of one number is that number, and the model takes lists of one")
+    return [",".join(map(str, row)) for row in rows]
+
+
 @check("csv", "text/csv: an instance in each line", CONTAINER)
 def _(subject: Subject) -> str:
-    lines = "\n".join(",".join(map(str, row)) for row in vectors(subject))
-    return same(subject, ask(subject, lines.encode(), "text/csv"))
+    return same(subject, ask(subject, "\n".join(csv(subject)).encode(), "text/csv"))
 
 
 @check("csv.end", "... also with a line's end after the last", CONTAINER, required=False)
 def _(subject: Subject) -> str:
-    lines = "".join(",".join(map(str, row)) + "\r\n" for row in vectors(subject))
-    return same(subject, ask(subject, lines.encode(), "text/csv"))
+    return same(subject, ask(subject, "".join(f"{line}\r\n" for line in csv(subject)).encode(), "text/csv"))
 
 
 @check("npy", "application/x-npy: an array of all instances, as SageMaker's own SDK sends it", TOOLKIT, required=False)

@@ -50,6 +50,8 @@ class Facts:
                 key: tuple(Tensor(t["name"], t["datatype"], tuple(t["shape"])) for t in data.pop(key, ()))
                 for key in ("inputs", "outputs")
             }
+            for pair in (pair for pairs in data.get("pairs", {}).values() for pair in pairs):
+                pair["path"], pair["status"]
             return cls(**tensors, **data)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FactsError(f"{path} holds no facts of a model: {type(error).__name__}: {error}") from error
@@ -74,16 +76,35 @@ class Subject:
     memory: dict[str, Any] = field(default_factory=dict)
 
     def values(self, count: int = INSTANCES) -> dict[str, np.ndarray]:
-        """An array for each input, with `count` instances where the model takes any number."""
-        found = {}
-        for tensor in self.facts.inputs:
-            if tensor.name in self.facts.examples:
-                dtype = tensor.dtype if tensor.datatype != "BYTES" else object
-                value = np.array(self.facts.examples[tensor.name], dtype)
-            else:
-                value = made_up(tensor, INSTANCES, self.photo)
-            found[tensor.name] = value[:count] if tensor.batches else value
-        return found
+        """An array for each input. Where the model takes any number of instances: `count`, or those that are known.
+
+        Raises FactsError where an example does not fit its input.
+        """
+        known = self.facts.examples
+        found = {
+            tensor.name: _example(tensor, known[tensor.name])
+            if tensor.name in known
+            else made_up(tensor, INSTANCES, self.photo)
+            for tensor in self.facts.inputs
+        }
+        count = min([count, *(len(found[tensor.name]) for tensor in self.facts.inputs if tensor.batches)])
+        return {
+            tensor.name: found[tensor.name][:count] if tensor.batches else found[tensor.name]
+            for tensor in self.facts.inputs
+        }
+
+    def answers(self) -> dict[str, Any]:
+        """The answers to these values, as the facts tell them; they may tell more, of more examples."""
+        counts = [
+            len(value)
+            for tensor, value in zip(self.facts.inputs, self.values().values(), strict=True)
+            if tensor.batches
+        ]
+        whole = {tensor.name for tensor in self.facts.outputs if not tensor.batches}
+        return {
+            name: value[: min(counts)] if counts and name not in whole else value
+            for name, value in self.facts.answers.items()
+        }
 
     def batches(self) -> bool:
         """Does every input and output take any number of instances?"""
@@ -99,7 +120,22 @@ class Subject:
         a, b = np.asarray(nested(one)), np.asarray(nested(other))
         if a.shape != b.shape:
             return False
-        if a.dtype.kind in "fiub" and b.dtype.kind in "fiub":
+        kinds = a.dtype.kind + b.dtype.kind
+        if "f" in kinds and set(kinds) <= set("fiub"):
             tolerance = self.facts.tolerance
             return np.allclose(a.astype(float), b.astype(float), rtol=tolerance, atol=tolerance, equal_nan=True)
         return bool((a == b).all())
+
+
+def _example(tensor: Tensor, example: Any) -> np.ndarray:
+    """An input's example as an array. Raises FactsError where it is none."""
+    try:
+        value = np.array(example, object if tensor.datatype == "BYTES" else tensor.dtype)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise FactsError(f"the example of {tensor.name!r} is no {tensor.datatype}: {error}") from error
+    fits = value.ndim == len(tensor.shape) and all(
+        told in (-1, size) for told, size in zip(tensor.shape, value.shape, strict=True)
+    )
+    if not fits or not value.size:
+        raise FactsError(f"the example of {tensor.name!r} has shape {list(value.shape)}, not {list(tensor.shape)}")
+    return value

@@ -64,7 +64,7 @@ def made_up(tensor: Tensor, count: int, photo: bytes = b"") -> np.ndarray:
     shape = [count if tensor.batches else tensor.shape[0]] if tensor.shape else []
     shape += [VARIABLE if size == -1 else size for size in tensor.shape[1:]]
     if tensor.dtype.kind == "f":
-        return (np.random.default_rng(0).integers(0, 256, shape) / 256).astype(tensor.dtype)
+        return np.asarray(np.random.default_rng(0).integers(0, 256, shape) / 256).astype(tensor.dtype)
     values = np.resize([0, 1, 1], shape)
     for i in range(len(values) if shape else 0):
         values[i] = np.resize(np.roll([0, 1, 1], i), shape[1:])
@@ -80,7 +80,7 @@ def to_json(values: np.ndarray, *, flat: bool = True) -> Any:
 
 def nested(values: Any) -> Any:
     """Nested lists of plain values; bytes become text where they are some."""
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray | np.generic):
         values = values.tolist()
     if isinstance(values, list | tuple):
         return [nested(value) for value in values]

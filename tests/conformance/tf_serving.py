@@ -12,8 +12,20 @@ from urllib.parse import quote
 from . import pairs
 from .checks import Checks, Dialect, NotApplicable, answered, expect, message, parsed, refused, succeeded
 from .describe import by_tf_serving
-from .rows import agree, by_name, cell, columns, named_rows, plain_rows, predictions
-from .server import Reply
+from .rows import (
+    UNCONVERTED,
+    agree,
+    by_name,
+    cell,
+    columns,
+    convertible,
+    named_rows,
+    plain_rows,
+    predictions,
+    row_by_row,
+    several,
+)
+from .server import Reply, members
 from .subject import Subject
 
 CHECKS = Checks("tf_serving")
@@ -31,6 +43,7 @@ ERROR = "api_rest.md: Error response"
 ROUTES = "http_rest_api_handler.cc"
 ENCODING = "api_rest.md: Encoding binary values"
 NUMBERS = "api_rest.md: JSON Conformance"
+GZIP = "RFC 1952, 2.2: File format"
 
 
 def offered(subject: Subject) -> bool:
@@ -220,12 +233,21 @@ def _add_metadata_errors() -> None:
 # --- Predict --------------------------------------------------------------------------------------------------------
 
 
+def good(subject: Subject) -> Reply:
+    """The answer to good rows. Raises NotApplicable where TensorFlow Serving refuses such a model's, too."""
+    by_tf_serving(subject)
+    row_by_row(subject)
+    reply = ask(subject, {"instances": plain_rows(subject)})
+    if reply.status in UNCONVERTED:
+        convertible(subject)
+    return reply
+
+
 def reference(subject: Subject) -> list[Any]:
     """The predictions of the rows, asked for once. Whatever else is the same question must get the same answer."""
     if "reference" not in subject.memory:
-        by_tf_serving(subject)
-        rows = plain_rows(subject)
-        subject.memory["reference"] = predictions(succeeded(ask(subject, {"instances": rows})), len(rows))
+        reply = good(subject)
+        subject.memory["reference"] = predictions(succeeded(reply), len(plain_rows(subject)))
     return subject.memory["reference"]
 
 
@@ -247,15 +269,14 @@ def same_columns(subject: Subject, reply: Reply) -> str:
     known = by_name(subject, reference(subject))
     said = succeeded(reply)
     expect(set(said) == {"outputs"}, f"no outputs: {reply.summary()}")
-    found = said["outputs"] if len(subject.facts.outputs) > 1 else {next(iter(known)): said["outputs"]}
+    found = said["outputs"] if len(known) > 1 else {next(iter(known)): said["outputs"]}
     expect(agree(subject, found, known), f"other outputs: {reply.summary()}")
     return reply.summary()
 
 
 @check("predict.rows", "instances: an item each, and a prediction for each", PREDICT)
 def _(subject: Subject) -> str:
-    by_tf_serving(subject)
-    reply = ask(subject, {"instances": plain_rows(subject)})
+    reply = good(subject)
     same(subject, reply)
     return reply.summary()
 
@@ -285,6 +306,8 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     usable(subject)
     names = {tensor.name for tensor in subject.facts.outputs}
+    if not names:
+        raise NotApplicable("no outputs of the model are known: name them by --facts")
     for row in reference(subject):
         expect(isinstance(row, dict) == (len(names) > 1), f"{row} of {len(names)} outputs")
         expect(len(names) == 1 or set(row) == names, f"{row}, not of {sorted(names)}")
@@ -297,7 +320,7 @@ def _(subject: Subject) -> str:
     if not subject.facts.answers:
         raise NotApplicable("no answers are known: name them by --facts")
     found = by_name(subject, reference(subject))
-    expect(agree(subject, found, subject.facts.answers), f"{found}")
+    expect(agree(subject, found, subject.answers()), f"{found}")
     return f"{found}"
 
 
@@ -362,8 +385,20 @@ def _(subject: Subject) -> str:
 @check("predict.gzip", "a body may be in gzip", ROUTES)
 def _(subject: Subject) -> str:
     usable(subject)
-    content = gzip.compress(json.dumps({"instances": plain_rows(subject)}).encode())
-    return same(subject, ask(subject, content, headers={"Content-Encoding": "gzip"}))
+    return same(subject, _compressed(subject, gzip.compress))
+
+
+def _compressed(subject: Subject, pack: Callable[[bytes], bytes]) -> Reply:
+    content = pack(json.dumps({"instances": plain_rows(subject)}).encode())
+    return ask(subject, content, headers={"Content-Encoding": "gzip"})
+
+
+@check("predict.gzip.members", "... of several members, although the original reads but one", GZIP, required=False)
+def _(subject: Subject) -> str:
+    usable(subject)
+    if _compressed(subject, gzip.compress).status != 200:
+        raise NotApplicable("the server does not understand a body in gzip")
+    return same(subject, _compressed(subject, members))
 
 
 @check("predict.not_finite", "NaN and Infinity are numbers in a request", NUMBERS)
@@ -400,6 +435,8 @@ def _in_base64(value: Any) -> Any:
 
 def _replaced(value: Any, by: Any) -> Any:
     """A nested list with another first value."""
+    if value == []:
+        raise NotApplicable("an instance holds no value")
     return [_replaced(value[0], by), *value[1:]] if isinstance(value, list) else by
 
 
@@ -438,20 +475,25 @@ def _one_input(subject: Subject) -> None:
         raise NotApplicable("the model has several inputs")
 
 
-def _numbers(subject: Subject, rank: int = 1) -> None:
+def _numbers(subject: Subject, rank: int = 0) -> None:
+    """Raises NotApplicable unless the one input is of numbers, its instances of this rank or more."""
     _one_input(subject)
     (tensor,) = subject.facts.inputs
-    if not tensor.numeric or len(tensor.shape) <= rank:
-        raise NotApplicable("no input of numbers, with several in an instance")
+    if not tensor.numeric:
+        raise NotApplicable("the model has no input of numbers")
+    if len(tensor.shape) <= rank:
+        raise NotApplicable(f"an instance is no list{' of lists' if rank > 1 else ''}")
 
 
 def _value_then_object(subject: Subject, rows: list[Any]) -> None:
     _numbers(subject)
+    several(rows)
     rows[1] = {subject.facts.inputs[0].name: rows[1]}
 
 
 def _object_then_value(subject: Subject, rows: list[Any]) -> None:
     _numbers(subject)
+    several(rows)
     rows[0] = {subject.facts.inputs[0].name: rows[0]}
 
 
@@ -473,7 +515,8 @@ def _plain(subject: Subject, rows: list[Any]) -> None:
 
 
 def _longer(subject: Subject, rows: list[Any]) -> None:
-    _numbers(subject)
+    _numbers(subject, rank=1)
+    several(rows)
     rows[1] = [*rows[1], rows[1][0]]
 
 
@@ -494,7 +537,7 @@ def _null(subject: Subject, rows: list[Any]) -> None:
 
 def _base64_for_numbers(subject: Subject, rows: list[Any]) -> None:
     _numbers(subject)
-    rows[:] = [{"b64": "AAAA"} for _ in rows]
+    rows[0] = _replaced(rows[0], {"b64": "AAAA"})
 
 
 def _no_base64(text: str) -> Change:
@@ -502,7 +545,7 @@ def _no_base64(text: str) -> Change:
         _one_input(subject)
         if subject.facts.inputs[0].datatype != "BYTES":
             raise NotApplicable("the model has no string input")
-        rows[0] = {"b64": text}
+        rows[0] = _replaced(rows[0], {"b64": text})
 
     return change
 
@@ -627,6 +670,7 @@ def _of_method(subject: Subject, method: str) -> tuple[str, dict[str, Any]]:
     for name, signature in found.items():
         if signature.get("method_name") == f"tensorflow/serving/{method}":
             usable(subject)
+            several(plain_rows(subject))  # two examples are asked for
             return name, {t.name: cell(subject.values(1)[t.name][0], t) for t in subject.facts.inputs}
     raise NotApplicable(f"no signature to {method}")
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance import DIALECTS
+from tests.conformance import DIALECTS, tensors
 from tests.conformance.__main__ import main
 from tests.conformance.checks import (
     UNREADABLE,
@@ -102,6 +102,7 @@ def test_the_facts_that_come_with_it_can_be_read(path):
         '{"colour": "red"}',
         '{"inputs": [{"name": "x"}]}',
         '{"inputs": [{"name": 1, "datatype": "F", "shape": []}]}',
+        '{"pairs": {"tf_serving": [{"path": "/"}]}}',
     ],
 )
 def test_facts_that_are_none(tmp_path, text):
@@ -125,6 +126,34 @@ def test_bytes_of_a_server_are_values_or_a_value_error(content, datatype):
         from_binary(content, datatype, [-1])
 
 
+@pytest.mark.parametrize("datatype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (-1,), (-1, 2)])
+def test_requests_of_every_datatype_can_be_written(datatype, shape):
+    subject = Subject(Server("http://nowhere"), "m", Facts(inputs=(Tensor("x", datatype, shape),)))
+    (value,) = subject.values().values()
+    for flat in (True, False):
+        json.dumps(tensors.to_json(value, flat=flat))
+    if shape:
+        json.dumps([plain_rows(subject), named_rows(subject)])
+
+
+def test_examples_are_as_many_as_the_fewest_known_and_answers_are_of_these():
+    inputs = (Tensor("a", "FP32", (-1,)), Tensor("b", "INT8", (-1, 1)))
+    subject = Subject(Server("http://nowhere"), "m", Facts(inputs, examples={"a": [7.0]}, answers={"y": [1, 2, 3]}))
+    assert {name: len(value) for name, value in subject.values().items()} == {"a": 1, "b": 1}
+    assert subject.answers() == {"y": [1]}
+    subject.facts.examples = {"a": [7.0, 8.0, 9.0]}
+    assert subject.answers() == {"y": [1, 2]}
+
+
+@pytest.mark.parametrize("example", ["text", [["a"]], [[1]], [[1, 2, 3]], [], [[1, 2], [1]], [[300, 1]], [[None, 1]]])
+def test_an_example_that_does_not_fit_is_no_fault_of_the_server(example):
+    facts = Facts((Tensor("x", "INT8", (-1, 2)),), examples={"x": example})
+    (result,) = dialect(lambda s: str(s.values())).judge(Subject(Server("http://nowhere"), "m", facts))
+    assert result.verdict is Verdict.NOT_APPLICABLE
+    assert "the example of 'x'" in result.seen
+
+
 def test_rows_of_one_input_are_plain_and_of_several_named():
     server = Server("http://nowhere")
     one = Subject(server, "m", Facts(inputs=(Tensor("x", "FP32", (-1, 2)),)))
@@ -143,6 +172,7 @@ def test_answers_agree_within_the_tolerance():
     assert not agree(subject, [{"p": 1}], [{"q": 1}])
     assert not agree(subject, [{"p": 1}], [1])
     assert not agree(subject, ["a"], ["b"])
+    assert not agree(subject, [1_000_000], [1_000_001])  # the tolerance is of floats
 
 
 # --- Answers that lie -----------------------------------------------------------------------------------------------
@@ -164,6 +194,14 @@ def test_good_answers_are_read():
         found = outputs(reply)["y"]
         assert found.values.tolist() == [[1, 2]]
         assert found.binary is (LENGTH in reply.headers)
+    assert outputs(answer(GOOD | {"data": [1.0, 2]}))["y"].values.tolist() == [[1, 2]]
+    for datatype, data in (
+        ("BOOL", [True, False]),
+        ("BYTES", ["a", ""]),
+        ("FP32", [1, 0.5]),
+        ("UINT64", [2**64 - 1, 0]),
+    ):
+        assert outputs(answer(GOOD | {"datatype": datatype, "data": data}))["y"].values.ravel().tolist() == data
     assert outputs(answer(GOOD | {"parameters": None}, id=None))["y"].shape == [1, 2]
     both = answer(BINARY, GOOD | {"name": "z"}, BINARY | {"name": "w"}, tail=b"\1\0\2\0\3\0\4\0")
     assert {name: output.values.tolist() for name, output in outputs(both).items()} == {
@@ -188,6 +226,15 @@ def test_good_answers_are_read():
         answer(GOOD | {"shape": [True, 2]}),
         answer(GOOD | {"data": [1, None]}),
         answer(GOOD | {"data": [1, "two"]}),
+        answer(GOOD | {"data": [1, "2"]}),
+        answer(GOOD | {"data": [1, 0.5]}),
+        answer(GOOD | {"data": [1, True]}),
+        answer(GOOD | {"data": [1, 40_000]}),
+        answer(GOOD | {"data": [1, float("inf")]}),
+        answer(GOOD | {"datatype": "BOOL"}),
+        answer(GOOD | {"datatype": "BYTES"}),
+        answer(GOOD | {"datatype": "FP32", "data": [1, "2"]}),
+        answer(GOOD | {"datatype": "FP32", "data": [1, True]}),
         answer(GOOD | {"parameters": {"binary_data_size": 4}}, tail=b"\1\0\2\0"),
         answer({key: value for key, value in GOOD.items() if key != "data"}),
         answer(BINARY),
@@ -292,6 +339,36 @@ def test_pairs_need_facts():
     (check,) = pairs("tf_serving", "here")
     with pytest.raises(NotApplicable):
         check.judge(Subject(Server("http://nowhere"), "m"))
+
+
+class Canned(Server):
+    """A server that is a function of method, path, content and headers."""
+
+    def __init__(self, answer):
+        super().__init__("http://nowhere")
+        self.answer = answer
+
+    def send(self, method, path, body=None, headers=None):
+        return self.answer(method, path, body, headers)
+
+
+def test_pairs_are_of_the_model_that_is_judged():
+    def echo(method, path, content, headers):
+        return Reply(200, {}, json.dumps([method, path, content.decode(), headers]).encode())
+
+    (check,) = pairs("sagemaker", "here")
+    pair = {"path": "/{model}", "headers": {"A": "name={model}"}, "content": "{}", "status": 200}
+    good = pair | {"answer": ["POST", "/a%20%C3%A9", "{}", {"A": "name=a é"}]}
+    bodiless = {"method": "GET", "path": "/x", "status": 200, "answer": ["GET", "/x", "", {}]}
+    labelled = {"path": "/{model}/labels/{label}", "status": 500}
+    facts = Facts(pairs={"sagemaker": [good, bodiless, labelled]})
+    subject = Subject(Canned(echo), "a é", facts)
+    assert check.judge(subject) == "2 pairs; 1 need a version or a label, and none is known"
+    facts.label = "new"
+    with pytest.raises(Differs, match="1 of 3 differ"):
+        check.judge(subject)
+    with pytest.raises(NotApplicable, match="every pair needs"):
+        check.judge(Subject(Canned(echo), "m", Facts(pairs={"sagemaker": [labelled]})))
 
 
 # --- The command ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,12 @@ from ..subject import Subject
 from .talk import (
     CLASSIFICATION,
     Output,
-    binary_request,
     error,
     extension,
-    infer,
-    infer_binary,
+    finite,
+    infer_outputs,
     outputs,
     reference,
-    request,
     usable,
 )
 
@@ -31,19 +30,16 @@ def scores(subject: Subject) -> tuple[str, np.ndarray]:
     """An output of numbers, [instances, classes]. Raises NotApplicable where there is none, or no extension."""
     extension(subject, "classification")
     usable(subject)
+    fixed = {tensor.name for tensor in subject.facts.outputs if not tensor.batches}
     for name, value in reference(subject).items():
-        if value.ndim == 2 and value.dtype.kind in "fiu":
+        comparable = value.dtype.kind in "iu" or value.dtype in (np.float32, np.float64)
+        if value.ndim == 2 and comparable and finite(value) and name not in fixed:
             return name, value
-    raise NotApplicable("no output is of numbers, [instances, classes]")
+    raise NotApplicable("no output is of finite numbers, FP16 apart, and [instances, classes]")
 
 
 def _classified(subject: Subject, name: str, count: Any, **parameters: Any) -> Reply:
-    wanted = [{"name": name, "parameters": {"classification": count, **parameters}}]
-    try:
-        return infer(subject, request(subject) | {"outputs": wanted})
-    except NotApplicable:  # JSON cannot hold the inputs
-        body, tensors = binary_request(subject)
-        return infer_binary(subject, body | {"outputs": wanted}, tensors)
+    return infer_outputs(subject, [{"name": name, "parameters": {"classification": count, **parameters}}])
 
 
 def _read(output: Output) -> list[list[tuple[float, int]]]:
@@ -79,6 +75,19 @@ def _(subject: Subject) -> str:
     return reply.summary()
 
 
+@check("classification.ties", "classes of one value come lowest index first", CLASSIFICATION, required=False)
+def _(subject: Subject) -> str:
+    name, known = scores(subject)
+    if all(len(set(row)) == len(row) for row in known.tolist()):
+        raise NotApplicable("no two classes of an instance have one value")
+    reply = _classified(subject, name, known.shape[1])
+    for found, row in zip(_read(outputs(reply)[name]), known, strict=True):
+        indices = [index for _, index in found]
+        tied = [pair for pair in pairwise(indices) if row[pair[0]] == row[pair[1]]]
+        expect(all(one < other for one, other in tied), f"{indices} of {row.tolist()}")
+    return reply.summary()
+
+
 @check("classification.binary", "... and binary, with each text's length before it", CLASSIFICATION)
 def _(subject: Subject) -> str:
     name, _ = scores(subject)
@@ -96,7 +105,6 @@ def _add() -> None:
         ("text", "a number that is text", "one", True),
         ("negative", "a negative number", -1, True),
         ("fraction", "a fraction", 1.5, False),
-        ("null", "null", None, False),
         ("list", "a list", [1], True),
     ]
     for id, wrong, count, required in bad:

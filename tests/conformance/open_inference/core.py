@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -17,13 +20,18 @@ from .talk import (
     NOBODY,
     SPEC,
     error,
+    finite,
+    good,
     infer,
+    json_request,
     metadata,
     outputs,
     path,
     reference,
     request,
     same,
+    split,
+    usable,
     version,
 )
 
@@ -130,7 +138,7 @@ def _(subject: Subject) -> str:
     for key in ("inputs", "outputs"):
         expect(isinstance(found.get(key), list) and found[key], f"{key}: {found.get(key)!r}")
         for tensor in found[key]:
-            fits = isinstance(tensor["name"], str) and tensor["datatype"] in DTYPES
+            fits = isinstance(tensor["name"], str) and tensor["datatype"] in {*DTYPES, "BF16"}  # Triton's own
             fits = fits and all(type(size) is int and size >= -1 for size in tensor["shape"])
             expect(fits, f"{key}: {tensor!r}")
     versions = found.get("versions") or []
@@ -189,14 +197,16 @@ def _(subject: Subject) -> str:
     if not subject.facts.answers:
         raise NotApplicable("no answers are known: name them in a file of facts")
     found = reference(subject)
-    told = {name: list(np.ravel(value)) for name, value in subject.facts.answers.items()}
+    told = {name: list(np.ravel(value)) for name, value in subject.answers().items()}
     expect(subject.same({name: value.ravel() for name, value in found.items()}, told), f"{found}")
     return f"{found}"
 
 
 @check("infer.tensors", "every output has the name, datatype and shape that the metadata tells", INFERENCE)
 def _(subject: Subject) -> str:
-    found = outputs(infer(subject, request(subject)))
+    found = outputs(good(subject))
+    if not subject.facts.outputs:
+        raise NotApplicable("no outputs of the model are known: name them by --facts")
     expect(set(found) == {tensor.name for tensor in subject.facts.outputs}, f"outputs {sorted(found)}")
     for tensor in subject.facts.outputs:
         output = found[tensor.name]
@@ -218,7 +228,7 @@ def _(subject: Subject) -> str:
 
 @check("infer.model_name", "the answer tells the model's name, and its version as text", INFERENCE)
 def _(subject: Subject) -> str:
-    said = strict(infer(subject, request(subject)))
+    said, _ = split(good(subject))
     expect(said.get("model_name") == subject.model, f"model_name: {said.get('model_name')!r}")
     expect(isinstance(said.get("model_version") or "", str), f"model_version: {said.get('model_version')!r}")
     return f"{said['model_name']}, {said.get('model_version')}"
@@ -244,11 +254,55 @@ def _(subject: Subject) -> str:
     return same(subject, infer(subject, request(subject) | {"outputs": []}))
 
 
+@check("infer.not_finite", "NaN or Infinity in an output, wanted in JSON: strict JSON, or refused", INFERENCE)
+def _(subject: Subject) -> str:
+    usable(subject)
+    body = json_request(subject)
+    wanted = [n for n, value in reference(subject).items() if value.dtype != np.float16 and not finite(value)]
+    if not wanted:
+        raise NotApplicable("no output that JSON could hold is NaN or Infinity")
+    reply = infer(subject, body | {"outputs": [{"name": name} for name in wanted]})
+    if reply.status != 200:
+        return error(subject, reply)
+    strict(reply)
+    return reply.summary()
+
+
 @check("infer.parameters", "parameters that the server does not know change nothing", f"{SPEC}: Parameters")
 def _(subject: Subject) -> str:
     body = request(subject) | {"parameters": {"a": "text", "b": 7, "c": True}}
     body["inputs"][0]["parameters"] = {"d": 0.5}
     return same(subject, infer(subject, body))
+
+
+def _add_nulls() -> None:
+    nulls: list[tuple[str, str, Callable[[Subject, dict[str, Any]], object]]] = [
+        ("id", "id", lambda s, r: r.update(id=None)),
+        ("parameters", "parameters", lambda s, r: r.update(parameters=None)),
+        ("outputs", "outputs", lambda s, r: r.update(outputs=None)),
+        ("input_parameters", "an input's parameters", lambda s, r: [i.update(parameters=None) for i in r["inputs"]]),
+        (
+            "output_parameters",
+            "an output's parameters",
+            lambda s, r: r.update(outputs=[{"name": name, "parameters": None} for name in reference(s)]),
+        ),
+    ]
+    for id, field, change in nulls:
+
+        def judge(subject: Subject, change: Callable[[Subject, dict[str, Any]], object] = change) -> str:
+            body = request(subject)
+            change(subject, body)
+            reply = infer(subject, body)
+            same(subject, reply)
+            said = strict(reply).get("id")
+            expect(said is None or isinstance(said, str), f"id: {said!r}")
+            return reply.summary()
+
+        asks = f"null for {field} is as if it were left out: MLServer's own types write it so"
+        CHECKS.add(f"infer.null.{id}", asks, INFERENCE, judge, required=False)
+
+
+_add_nulls()
 
 
 @check("infer.order", "inputs may come in any order", INFERENCE)
@@ -320,7 +374,7 @@ def _add_paths() -> None:
     for name, target in malformed.items():
 
         def judge(subject: Subject, target: str = target) -> str:
-            reply = _asked(subject, target.replace("{model}", subject.model))
+            reply = _asked(subject, target.replace("{model}", quote(subject.model, safe="")))
             expect(reply.status in (*REFUSALS, 501), reply.summary())
             return reply.summary()
 

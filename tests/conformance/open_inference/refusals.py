@@ -56,6 +56,26 @@ def _put(given: dict[str, Any], value: Any) -> None:
     given["data"] = [value, *given["data"][1:]]
 
 
+def _first_size(body: dict[str, Any], size: int) -> None:
+    """Another first dimension of the first input that has some."""
+    for given in body["inputs"]:
+        if given["shape"]:
+            given["shape"][0] = size
+            return
+    raise NotApplicable("no input has a dimension")
+
+
+def _no_dimension(body: dict[str, Any]) -> None:
+    given = number(body)
+    if not given["shape"]:
+        raise NotApplicable("the input has no dimension")
+    given.update(shape=[], data=[1])
+
+
+def _small_letters(body: dict[str, Any]) -> None:
+    first(body)["datatype"] = first(body)["datatype"].lower()
+
+
 # id, what is wrong, the change, whether every server must refuse it.
 BAD: list[tuple[str, str, Change, bool]] = [
     ("no_inputs", "no inputs", lambda r: r.pop("inputs"), True),
@@ -78,12 +98,12 @@ BAD: list[tuple[str, str, Change, bool]] = [
     ("shape_number", "a shape that is a number", lambda r: first(r).update(shape=4), True),
     ("shape_text", "a shape of texts", lambda r: first(r).update(shape=["a"]), True),
     ("shape_fraction", "a shape with a fraction", lambda r: first(r).update(shape=[1.5, 2]), True),
-    ("shape_negative", "a shape with a negative size", lambda r: first(r)["shape"].__setitem__(0, -1), True),
-    ("shape_huge", "a shape of 2**62 values", lambda r: first(r)["shape"].__setitem__(0, 2**62), True),
-    ("shape_beyond", "a size beyond 64 bits", lambda r: first(r)["shape"].__setitem__(0, 2**80), True),
+    ("shape_negative", "a shape with a negative size", lambda r: _first_size(r, -1), True),
+    ("shape_huge", "a shape of 2**62 values", lambda r: _first_size(r, 2**62), True),
+    ("shape_beyond", "a size beyond 64 bits", lambda r: _first_size(r, 2**80), True),
     ("shape_lies", "a shape of more values than data has", lambda r: first(r)["shape"].append(2), True),
     ("shape_rank", "a shape of another rank", lambda r: number(r)["shape"].insert(0, 1), True),
-    ("shape_none", "values without any dimension", lambda r: number(r).update(shape=[], data=[1]), True),
+    ("shape_none", "values without any dimension", _no_dimension, True),
     ("data_missing", "an input without data", lambda r: first(r).pop("data"), True),
     ("data_short", "data of too few values", lambda r: first(r)["data"].pop(), True),
     ("data_long", "data of too many values", lambda r: first(r)["data"].extend(first(r)["data"][:1]), True),
@@ -98,7 +118,12 @@ BAD: list[tuple[str, str, Change, bool]] = [
     ("data_number", "a number among the texts", lambda r: _put(text(r), 7), False),
     ("datatype_missing", "an input without a datatype", lambda r: first(r).pop("datatype"), True),
     ("datatype_unknown", "a datatype that there is none", lambda r: first(r).update(datatype="FP31"), True),
-    ("datatype_case", "a datatype in small letters", lambda r: first(r).update(datatype="fp32"), False),
+    (
+        "datatype_case",
+        "a datatype in small letters",
+        _small_letters,
+        False,
+    ),
     ("datatype_number", "a datatype that is a number", lambda r: first(r).update(datatype=32), True),
     (
         "datatype_other",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import quote
 
 from ..checks import REFUSALS, Checks, Differs, NotApplicable, expect, succeeded
 from ..subject import Subject
-from .talk import JSON, NOBODY, REPOSITORY, error, extension, infer, path, request, same
+from .talk import JSON, NOBODY, REPOSITORY, error, extension, good, path, same, usable
 
 CHECKS = Checks("open_inference")
 check = CHECKS.check
@@ -83,17 +84,18 @@ def _(subject: Subject) -> str:
     _applicable(subject)
     if not subject.may_unload:
         raise NotApplicable("only with --may-unload")
-    target = f"/v2/repository/models/{subject.model}"
+    usable(subject)
+    target = f"/v2/repository/models/{quote(subject.model, safe='')}"
     gone = subject.server.post(f"{target}/unload", b'{"parameters": {"unload_dependents": false}}', JSON)
     try:
         expect(gone.status == 200, gone.summary())
         _wait(subject, ready=False)
-        error(subject, infer(subject, request(subject)), {*REFUSALS, 503})
+        error(subject, good(subject), {*REFUSALS, 503})
     finally:
         back = subject.server.post(f"{target}/load", b"{}", JSON)
         _wait(subject, ready=True)
     expect(back.status == 200, back.summary())
-    return same(subject, infer(subject, request(subject)))
+    return same(subject, good(subject))
 
 
 def _wait(subject: Subject, *, ready: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..checks import Checks, Differs, expect, strict
 from ..subject import Subject
-from .talk import NOBODY, STATISTICS, error, extension, infer, path, request, same, version
+from .talk import NOBODY, STATISTICS, error, extension, good, path, same, version
 
 CHECKS = Checks("open_inference")
 check = CHECKS.check
@@ -63,7 +63,7 @@ def _(subject: Subject) -> str:
 def _(subject: Subject) -> str:
     extension(subject, "statistics")
     before = _count(subject)
-    same(subject, infer(subject, request(subject)))
+    same(subject, good(subject))
     deadline = time.monotonic() + WAIT
     while (after := _count(subject)) <= before:
         if time.monotonic() > deadline:

@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..checks import Checks, Differs, NotApplicable, expect
 from ..describe import by_open_inference
 from ..subject import Subject
 from .classification import scores
-from .talk import NOBODY, extension, reference, usable
+from .compression import understood
+from .talk import NOBODY, extension, reference, request, usable
 
 CHECKS = Checks("open_inference")
 check = CHECKS.check
@@ -40,6 +39,8 @@ def _client(subject: Subject) -> Iterator[tuple[Any, Any]]:
 def _infer(subject: Subject, *, binary: bool, **more: Any) -> str:
     by_open_inference(subject)
     usable(subject)
+    if not binary:
+        request(subject)
     with _client(subject) as (triton, client):
         inputs = []
         for tensor in subject.facts.inputs:
@@ -90,8 +91,7 @@ def _(subject: Subject) -> str:
 @check("client.gzip", "... and with both ways compressed", SECTION)
 def _(subject: Subject) -> str:
     extension(subject, "binary_tensor_data")
-    if not subject.memory.get("compression"):
-        raise NotApplicable("the server does not understand a body in gzip")
+    understood(subject)
     return _infer(subject, binary=True, request_compression_algorithm="gzip", response_compression_algorithm="deflate")
 
 
@@ -108,7 +108,7 @@ def _(subject: Subject) -> str:
         answer = client.infer(subject.model, inputs, outputs=outputs, headers=dict(subject.server.headers))
         found = answer.as_numpy(name)
     best = [int(text.decode().split(":")[1]) for text in found.ravel()]
-    expect(best == np.argmax(known, axis=1).tolist(), f"{found}")
+    expect([row[i] for row, i in zip(known, best, strict=True)] == known.max(axis=1).tolist(), f"{found} of {known}")
     return f"{found}"
 
 

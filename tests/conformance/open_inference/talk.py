@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from ..checks import REFUSALS, Differs, NotApplicable, answered, expect, message, refused, strict, succeeded
+from ..checks import (
+    REFUSALS,
+    UNREADABLE,
+    Differs,
+    NotApplicable,
+    answered,
+    expect,
+    message,
+    refused,
+    strict,
+    succeeded,
+)
 from ..describe import by_open_inference
-from ..server import Reply
+from ..server import NoAnswer, Reply
 from ..subject import Subject
 from ..tensors import DTYPES, Tensor, from_binary, to_binary, to_json
 
@@ -84,29 +96,72 @@ def extension(subject: Subject, *names: str) -> None:
 
 
 def request(subject: Subject, *, flat: bool = True, count: int | None = None) -> dict[str, Any]:
-    """A good request in JSON. Raises NotApplicable where JSON cannot hold the values."""
+    """A good request in JSON, for an answer in JSON. Raises NotApplicable where JSON cannot hold both."""
+    answer_in_json(subject)
+    return json_request(subject, flat=flat, count=count)
+
+
+def json_request(subject: Subject, *, flat: bool = True, count: int | None = None) -> dict[str, Any]:
+    """A good request in JSON, whatever holds the answer. Raises NotApplicable where JSON cannot hold the inputs."""
     by_open_inference(subject)
     values = subject.values() if count is None else subject.values(count)
-    inputs = []
-    for tensor in subject.facts.inputs:
-        value = values[tensor.name]
-        if tensor.datatype == "FP16":
-            raise NotApplicable("FP16 has no agreed form in JSON")
-        if tensor.datatype == "BYTES" and not all(_is_text(item) for item in value.flat):
-            raise NotApplicable(f"JSON cannot hold the bytes of {tensor.name!r}")
-        inputs.append(_described(tensor, value) | {"data": to_json(value, flat=flat)})
-    return {"inputs": inputs}
+    return {"inputs": [json_input(tensor, values[tensor.name], flat=flat) for tensor in subject.facts.inputs]}
+
+
+def json_input(tensor: Tensor, value: np.ndarray, *, flat: bool = True) -> dict[str, Any]:
+    """An input in JSON. Raises NotApplicable where JSON cannot hold it."""
+    in_json(tensor)
+    if tensor.datatype == "BYTES" and not all(_is_text(item) for item in value.flat):
+        raise NotApplicable(f"JSON cannot hold the bytes of {tensor.name!r}")
+    return _described(tensor, value) | {"data": to_json(value, flat=flat)}
+
+
+def in_json(tensor: Tensor) -> None:
+    """Raises NotApplicable where a tensor's datatype has no form in JSON."""
+    if tensor.datatype == "FP16":
+        raise NotApplicable(f"FP16, which {tensor.name!r} is of, has no agreed form in JSON")
+
+
+def answer_in_json(subject: Subject) -> None:
+    """Raises NotApplicable where JSON cannot hold every output of a good request: a server may refuse to write it."""
+    by_open_inference(subject)
+    for tensor in subject.facts.outputs:
+        in_json(tensor)
+    with contextlib.suppress(NotApplicable, Differs, NoAnswer, *UNREADABLE):
+        for name, value in reference(subject).items():
+            if not finite(value):
+                subject.memory["not finite"] = name
+    if "not finite" in subject.memory:
+        name = subject.memory["not finite"]
+        raise NotApplicable(f"JSON has no NaN and no Infinity, which {name!r} holds here: name examples by --facts")
+
+
+def finite(value: np.ndarray) -> bool:
+    """Is there no NaN and no Infinity among the values?"""
+    return value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
 def binary_request(subject: Subject, **parameters: Any) -> tuple[dict[str, Any], list[bytes]]:
-    """A good request whose inputs are all binary: its JSON, and the tensors that follow it."""
+    """A good request whose inputs are all binary: its JSON, and the tensors that follow it.
+
+    Where JSON cannot hold the outputs they are asked for in binary, too.
+    """
     by_open_inference(subject)
+    try:
+        answer_in_json(subject)
+    except NotApplicable:
+        parameters = {"binary_data_output": True} | parameters
+    body, tensors = _binary(subject)
+    return body | ({"parameters": parameters} if parameters else {}), tensors
+
+
+def _binary(subject: Subject) -> tuple[dict[str, Any], list[bytes]]:
     inputs, tensors = [], []
     for tensor in subject.facts.inputs:
         value = subject.values()[tensor.name]
         tensors.append(to_binary(value, tensor))
         inputs.append(_described(tensor, value) | {"parameters": {"binary_data_size": len(tensors[-1])}})
-    return {"inputs": inputs} | ({"parameters": parameters} if parameters else {}), tensors
+    return {"inputs": inputs}, tensors
 
 
 def _described(tensor: Tensor, value: np.ndarray) -> dict[str, Any]:
@@ -138,6 +193,35 @@ def infer_binary(
     return infer(subject, head + b"".join(tensors), fields)
 
 
+def good_request(subject: Subject) -> tuple[bytes, dict[str, str]]:
+    """Content and headers of a good request: in JSON, or in binary where JSON cannot hold it or its answer.
+
+    Raises NotApplicable where neither can.
+    """
+    try:
+        return json.dumps(request(subject)).encode(), JSON
+    except NotApplicable:
+        extension(subject, "binary_tensor_data")
+        body, tensors = binary_request(subject)
+        head = json.dumps(body).encode()
+        return head + b"".join(tensors), {"Content-Type": "application/octet-stream", LENGTH: str(len(head))}
+
+
+def good(subject: Subject) -> Reply:
+    """The answer to a good request."""
+    return infer(subject, *good_request(subject))
+
+
+def infer_outputs(subject: Subject, wanted: list[dict[str, Any]]) -> Reply:
+    """Ask for these outputs, with inputs in JSON, or in binary where JSON cannot hold them."""
+    try:
+        return infer(subject, json_request(subject) | {"outputs": wanted})
+    except NotApplicable:
+        extension(subject, "binary_tensor_data")
+        body, tensors = binary_request(subject)
+        return infer_binary(subject, body | {"outputs": wanted}, tensors)
+
+
 # --- Answers --------------------------------------------------------------------------------------------------------
 
 
@@ -151,9 +235,9 @@ class Output:
     binary: bool
 
 
-def outputs(reply: Reply) -> dict[str, Output]:
-    """The outputs of a good answer, whose every part is checked. Raises Differs."""
-    body, tail = split(reply)
+def outputs(reply: Reply, read: Callable[[Reply], Any] = strict) -> dict[str, Output]:
+    """The outputs of a good answer, whose every part is checked. Raises Differs. read: what reads its JSON."""
+    body, tail = split(reply, read)
     body = _without_nulls(body)  # some servers write null for what is left out
     expect(isinstance(body, dict) and isinstance(body.get("model_name"), str), f"no model_name: {reply.summary()}")
     expect(isinstance(body.get("outputs"), list), f"no list of outputs: {reply.summary()}")
@@ -173,14 +257,14 @@ def _holds(body: Any) -> bool:
     return isinstance(body, list) and bool(body) and isinstance(body[0], dict)
 
 
-def split(reply: Reply) -> tuple[Any, bytes]:
-    """An answer's JSON, and the bytes after it."""
+def split(reply: Reply, read: Callable[[Reply], Any] = strict) -> tuple[Any, bytes]:
+    """An answer's JSON, and the bytes after it. read: what reads the JSON."""
     expect(reply.status == 200, reply.summary())
     if LENGTH not in reply.headers:
-        return strict(reply), b""
+        return read(reply), b""
     length = int(reply.headers[LENGTH])
     expect(0 < length <= len(reply.content), f"{LENGTH}: {length} of {len(reply.content)} bytes")
-    return strict(Reply(200, {}, reply.content[:length])), reply.content[length:]
+    return read(Reply(200, {}, reply.content[:length])), reply.content[length:]
 
 
 def _outputs(listed: list[dict[str, Any]], tail: bytes) -> Iterator[tuple[str, Output]]:
@@ -193,6 +277,8 @@ def _outputs(listed: list[dict[str, Any]], tail: bytes) -> Iterator[tuple[str, O
         if size is None:
             values = np.array(output["data"], object).ravel()
             expect(values.size == np.prod(shape, dtype=int), f"{name!r}: {values.size} values in a shape {shape}")
+            wrong = [value for value in values if not _is_a(datatype, value)]
+            expect(not wrong, f"{name!r} of {datatype} holds {wrong[:1]}")
             values = values if datatype == "BYTES" else values.astype(DTYPES[datatype])
             yield name, Output(datatype, shape, values.reshape(shape), binary=False)
             continue
@@ -202,23 +288,59 @@ def _outputs(listed: list[dict[str, Any]], tail: bytes) -> Iterator[tuple[str, O
     expect(not tail, f"{len(tail)} bytes after the last output")
 
 
-def values(reply: Reply) -> dict[str, np.ndarray]:
-    """The outputs' values by name."""
-    return {name: output.values for name, output in outputs(reply).items()}
+def _is_a(datatype: str, value: Any) -> bool:
+    """Is a value in JSON of a datatype? A whole number may have a point; NaN and Infinity may be null."""
+    if datatype in ("BOOL", "BYTES"):
+        return isinstance(value, bool if datatype == "BOOL" else str)
+    if datatype.startswith("FP"):
+        return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    limits = np.iinfo(DTYPES[datatype])
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+    return number and limits.min <= value <= limits.max
+
+
+def values(reply: Reply, read: Callable[[Reply], Any] = strict) -> dict[str, np.ndarray]:
+    """The outputs' values by name. read: what reads the answer's JSON."""
+    return {name: output.values for name, output in outputs(reply, read).items()}
 
 
 def reference(subject: Subject) -> dict[str, np.ndarray]:
-    """What the model answers to a good request, asked once: in JSON, or with binary inputs where JSON cannot hold them.
+    """What the model answers to a good request, asked once: in JSON, or in binary both ways what JSON cannot hold.
 
-    Whatever else is the same question must get the same answer.
+    Whatever else is the same question must get the same answer. Raises NotApplicable where nothing can hold it.
     """
     if "reference" not in subject.memory:
-        try:
-            reply = infer(subject, request(subject))
-        except NotApplicable:
-            reply = infer_binary(subject, *binary_request(subject))
-        subject.memory["reference"] = values(reply)
+        subject.memory["reference"] = _asked(subject)
     return subject.memory["reference"]
+
+
+def _asked(subject: Subject) -> dict[str, np.ndarray]:
+    by_open_inference(subject)
+    try:
+        for tensor in subject.facts.outputs:
+            in_json(tensor)
+        plain = infer(subject, json_request(subject))
+    except NotApplicable:
+        extension(subject, "binary_tensor_data")
+        return values(_both_binary(subject))
+    if plain.status != 200 and (found := _not_finite(subject)):
+        return found
+    return values(plain, succeeded)
+
+
+def _not_finite(subject: Subject) -> dict[str, np.ndarray]:
+    """Why a good request in JSON was refused: its answer in binary, where that has NaN or Infinity, or nothing."""
+    with contextlib.suppress(NotApplicable, Differs, *UNREADABLE):
+        extension(subject, "binary_tensor_data")
+        found = values(_both_binary(subject))
+        if not all(map(finite, found.values())):
+            return found
+    return {}
+
+
+def _both_binary(subject: Subject) -> Reply:
+    body, tensors = _binary(subject)
+    return infer_binary(subject, body | {"parameters": {"binary_data_output": True}}, tensors)
 
 
 def usable(subject: Subject) -> None:
