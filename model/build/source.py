@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.saved_model.experimental import TrackableResource
 
 from ..bundle import Tensor
 from ..engines.keras import positional
@@ -20,7 +21,7 @@ class Source:
     """A model, ready to be exported.
 
     call: takes the inputs, gives the outputs, both in the order of `inputs` and `outputs`.
-    tracked: what holds its weights, so that a SavedModel keeps them. weights: they themselves.
+    tracked: what the graph refers to, so that a SavedModel keeps it. weights: the model's, for counting.
     model: the Keras model to save as reference; None where its graph is saved instead, for what Keras alone would not
     load again (a SavedModel, code within the model, the functions of an older Keras).
     application: its name in keras.applications, where it is one.
@@ -61,7 +62,17 @@ def of_keras(model: keras.Model, *, graph_only: bool = False, application: str =
     inputs = _tensors(model.inputs, _names(model, "inputs"))
     outputs = _tensors(model.outputs, _names(model, "outputs"))
     call = tf.function(positional(model), reduce_retracing=True)
-    return Source(call, model, model.weights, inputs, outputs, None if graph_only else model, application)
+    return Source(call, _tracked(model), model.weights, inputs, outputs, None if graph_only else model, application)
+
+
+def _tracked(model: keras.Model) -> list[Any]:
+    """The variables, and the tables that turn text into numbers.
+
+    Not the model itself: TensorFlow would trace that once more as it saves, and in training, where some layers draw
+    random numbers.
+    """
+    parts = tf.train.TrackableView(model).descendants()
+    return [*model.variables, *(part for part in parts if isinstance(part, TrackableResource))]
 
 
 def _tensors(symbols: Sequence[Any], names: Sequence[str]) -> tuple[Tensor, ...]:

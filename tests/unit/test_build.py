@@ -18,7 +18,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, proof, report  # noqa: E402
+from model.build import assemble, loaders, proof, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError  # noqa: E402
@@ -214,6 +214,46 @@ def test_text_is_taken(tmp_path: Path) -> None:
     bundle.prove(engine_of(bundle, "keras"), "keras")
     given = np.array([["a good film"], ["schön"]], object)
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
+
+
+def augmenting() -> keras.Model:
+    """As tutorials have it: augmentation as a model of its own, and what else does something in training alone."""
+    keras.utils.set_random_seed(10)
+    pictures = keras.Input((16, 16, 3))
+    augment = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomRotation(0.4)])
+    values = keras.layers.GaussianNoise(1.0)(keras.layers.RandomZoom(0.5)(augment(pictures)))
+    values = keras.layers.BatchNormalization()(keras.layers.RandomContrast(0.9)(values))
+    values = keras.layers.Dropout(0.5)(keras.layers.Flatten()(values))
+    return keras.Model(pictures, keras.layers.Dense(2, activation="softmax")(values))
+
+
+def test_what_is_random_in_training_is_off(tmp_path: Path) -> None:
+    model = augmenting()
+    bundle = build(of_keras(model), Request(tmp_path, "augmenting", "1"))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    given = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype(np.float32)
+    wanted = model.predict(given, verbose=0)
+    for name in bundle.engines:
+        engine = engine_of(bundle, name)
+        for _ in range(2):
+            assert np.allclose(engine(given)[0], wanted, atol=1e-5), name
+
+
+def test_tables_of_words_are_kept_in_a_graph_alone(tmp_path: Path) -> None:
+    words = keras.Input((1,), dtype="string")
+    found = keras.layers.StringLookup(vocabulary=["good", "bad"])(words)
+    source = of_keras(keras.Model(words, found), graph_only=True)
+    bundle = build(source, Request(tmp_path, "words", "1"), exporters={})
+    given = np.array([["bad"], ["other"]], object)
+    assert engine_of(bundle, "keras")(given)[0].tolist() == [[2], [0]]
+
+
+def test_a_model_that_answers_at_random_is_refused(tmp_path: Path) -> None:
+    augmenting().export(tmp_path / "exported", verbose=False)
+    source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    with pytest.raises(BuildError, match=r"does not answer the same twice: differs.*build the \.keras file"):
+        build(source, Request(tmp_path / "store", "m", "1"), exporters={})
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_graph_alone_is_its_own_reference(tmp_path: Path) -> None:
