@@ -1,4 +1,4 @@
-"""Files as Keras 2.0 wrote them: its names, its attributes, and its text as bytes."""
+"""Files as Keras 2 wrote them: its names, its attributes, its way to connect layers, and its text as bytes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,31 @@ Weights = dict[str, list[tuple[str, np.ndarray]]]
 
 def layer(kind: str, name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": kind, "config": {"name": name, "trainable": True, **config}}
+
+
+def node(kind: str, name: str, *calls: Any, **config: Any) -> dict[str, Any]:
+    """A layer of a functional model. calls: of it, each a list of [layer before it, number of that one's call, number
+    of the output, keyword arguments]; or else the names of the layers before it, for one call.
+    """
+    if calls and all(isinstance(call, str) for call in calls):
+        calls = ([[before, 0, 0, {}] for before in calls],)
+    return {**layer(kind, name, **config), "name": name, "inbound_nodes": list(calls)}
+
+
+def taken(name: str, *shape: int | None, dtype: str = "float32") -> dict[str, Any]:
+    """An input layer."""
+    return node("InputLayer", name, batch_input_shape=[None, *shape], dtype=dtype, sparse=False, ragged=False)
+
+
+def functional(name: str, layers: Layers, inputs: list[str], outputs: list[Any]) -> dict[str, Any]:
+    """A functional model. outputs: [layer, number of its call, number of the output]."""
+    ends = {"input_layers": [[entry, 0, 0] for entry in inputs], "output_layers": outputs}
+    return {"class_name": "Functional", "config": {"name": name, "trainable": True, "layers": layers, **ends}}
+
+
+def within(model: dict[str, Any], *calls: Any) -> dict[str, Any]:
+    """A model as a layer of a functional one. calls: see node."""
+    return {**model, "name": model["config"]["name"], "inbound_nodes": list(calls)}
 
 
 def cats_and_dogs() -> Layers:
@@ -88,14 +113,19 @@ def save_weights(file: Path, layers: Layers, weights: Weights, backend: bytes = 
 
 
 def save(file: Path, layers: Layers, weights: Weights) -> Path:
-    """model.save(), compiled with a loss of the user's own"""
+    """model.save() of a Sequential, compiled with a loss of the user's own"""
+    return save_model(file, {"class_name": "Sequential", "config": layers}, weights, layers)
+
+
+def save_model(file: Path, model: dict[str, Any], weights: Weights, layers: Layers | None = None) -> Path:
+    """model.save() of any model"""
     training = {"optimizer_config": {"class_name": "Adam", "config": {"lr": 0.001}}, "loss": "our_own_loss"}
     with h5py.File(file, "w") as content:
         content.attrs["keras_version"] = b"2.0.4"
         content.attrs["backend"] = b"tensorflow"
-        content.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers}).encode()
+        content.attrs["model_config"] = json.dumps(model).encode()
         content.attrs["training_config"] = json.dumps(training).encode()
-        _write(content.create_group("model_weights"), layers, weights, b"tensorflow")
+        _write(content.create_group("model_weights"), layers or model["config"]["layers"], weights, b"tensorflow")
     return file
 
 

@@ -36,6 +36,9 @@ def assign(model: keras.Model, group: Any) -> None:
         raise BuildError("The weights do not fit the architecture: " + "; ".join(problems[:5]) + ".")
     for variable, value in pairs:
         variable.assign(value)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
 
 
 def _variables(layer: keras.layers.Layer) -> list[Any]:
