@@ -224,3 +224,26 @@ def test_layers_whose_arguments_are_fewer_now(tmp_path: Path) -> None:
     out = L.Dense(2, activation=L.LeakyReLU(0.1), name="out")(L.GlobalMaxPooling2D(name="pool")(values))
     old = functional("m", layers, ["picture"], [["out", 0, 0]])
     assert_loads(tmp_path, old, lively(keras.Model(picture, out)))
+
+
+def test_augmentation_does_nothing(tmp_path: Path) -> None:
+    """Except that what would be cropped at random is resized, and loses the edges that do not fit."""
+    common = {"rng_type": "stateful", "seed": None}
+    filled = {"fill_mode": "reflect", "fill_value": 0.0, "interpolation": "bilinear", **common}
+    layers = [
+        taken("input_1", *PICTURE),
+        node("RandomFlip", "flip", "input_1", mode="horizontal_and_vertical", **common),
+        node("RandomRotation", "turn", "flip", factor=0.5, **filled),
+        node("RandomZoom", "zoom", "turn", height_factor=0.5, width_factor=None, **filled),
+        node("RandomTranslation", "move", "zoom", height_factor=0.5, width_factor=0.5, **filled),
+        node("RandomContrast", "contrast", "move", factor=0.5, **common),
+        node("RandomBrightness", "light", "contrast", factor=0.5, value_range=[0, 255], **common),
+        node("RandomHeight", "height", "light", factor=0.5, interpolation="bilinear", **common),
+        node("RandomWidth", "width", "height", factor=0.5, interpolation="bilinear", **common),
+        node("RandomCrop", "crop", "width", height=6, width=4, **common),
+        convolution("conv", "crop", 2),
+        node("GlobalMaxPooling2D", "pool", "conv"),
+    ]
+    picture = keras.Input(PICTURE)
+    values = L.GlobalMaxPooling2D()(L.Conv2D(2, 3, name="conv")(L.Resizing(6, 4, crop_to_aspect_ratio=True)(picture)))
+    assert_loads(tmp_path, functional("m", layers, ["input_1"], [["pool", 0, 0]]), lively(keras.Model(picture, values)))

@@ -23,6 +23,12 @@ _CLASSES = {
     "CuDNNLSTM": "LSTM",
     "Model": "Functional",
 }
+# What random layers are when they answer, where Keras 3 has no such layer, or does something else then.
+_AT_REST: dict[str, tuple[str, dict[str, Any]]] = {
+    "RandomHeight": ("Identity", {}),
+    "RandomWidth": ("Identity", {}),
+    "RandomCrop": ("Resizing", {"crop_to_aspect_ratio": True}),
+}
 # Keras 1's names of arguments.
 _ARGUMENTS = {
     "nb_filter": "filters",
@@ -65,6 +71,7 @@ _GONE: dict[str, tuple[Any, ...] | None] = {
     "renorm": (False,),
     "virtual_batch_size": (None,),
     "mode": (0,),
+    "rng_type": None,
     "query_shape": None,
     "key_shape": None,
     "value_shape": None,
@@ -108,6 +115,11 @@ def has_hard_sigmoid(config: Any) -> bool:
 def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
     entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
     config = entry.get("config")
+    if entry["class_name"] in _AT_REST and isinstance(config, dict):
+        entry["class_name"], more = _AT_REST[entry["class_name"]]
+        config |= more
+        for key in ("factor", "interpolation", "seed"):
+            config.pop(key, None)
     if isinstance(config, dict) and str(entry.get("module")).startswith("keras."):
         for key in ("module", "registered_name", "build_config"):  # where Keras 2 had its parts
             entry.pop(key, None)
