@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -84,9 +85,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help=".h5 file for an architecture or an application")
     parser.add_argument("--allow-unsafe", action="store_true", help="run Python code that the model's file holds")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args()
+    options = parser.parse_args(_joined(sys.argv[1:]))
     _from_caller(options)
     return options
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--preprocess -1..1` as `--preprocess=-1..1`: argparse takes what begins with "-" for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if re.match(r"-\.?\d", argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _from_caller(options: argparse.Namespace) -> None:

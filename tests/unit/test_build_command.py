@@ -58,6 +58,12 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     assert bundle.preprocessing == Preprocessing(20, 20, range="0..1")
 
 
+def test_a_range_below_zero_is_a_value_and_no_option(tmp_path: Path) -> None:
+    for value in ("-1..1", "-1..1,fit=crop"):
+        status, _, err = finished(command("none.keras", "--preprocess", value, "--name", "m", cwd=tmp_path))
+        assert (status, err) == (1, f"kiln: {tmp_path / 'none.keras'} does not exist.\n")
+
+
 def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
     arguments = ("--name", "a/b", "--version", "new", "--photos", "p", "--labels", "a,,b", "--preprocess", "nonsense")
     status, out, err = finished(command("none.keras", *arguments, cwd=tmp_path))
