@@ -22,7 +22,7 @@ from ..bundle import Bundle, Candidate, File
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
 from . import child, exporting, golden, labels, measuring, proof
-from .errors import BuildError
+from .errors import BuildError, reason
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
 from .source import Source
@@ -146,8 +146,7 @@ def _reference(source: Source, inputs: Sequence[np.ndarray]) -> list[np.ndarray]
     try:
         return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
     except Exception as fault:  # TensorFlow raises many kinds
-        first = str(fault).strip().splitlines() or [type(fault).__name__]
-        raise BuildError(f"The model cannot be run on this machine: {first[0][:300]}") from fault
+        raise BuildError(f"The model cannot be run on this machine: {reason(fault)}") from fault
 
 
 def _check_finite(wanted: Sequence[np.ndarray]) -> None:

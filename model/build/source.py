@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from tensorflow.saved_model.experimental import TrackableResource
 
 from ..bundle import Tensor
 from ..engines.keras import positional
+
+_IN_GRAPHS = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*")
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,29 @@ def of_keras(model: keras.Model, *, graph_only: bool = False, application: str =
     """A Keras model's source. graph_only: Keras alone would not load the file again that it saves."""
     inputs = _tensors(model.inputs, _names(model, "inputs"))
     outputs = _tensors(model.outputs, _names(model, "outputs"))
+    _make_traceable(model)
     call = tf.function(positional(model), reduce_retracing=True)
     return Source(call, _tracked(model), model.weights, inputs, outputs, None if graph_only else model, application)
+
+
+def _make_traceable(model: keras.Model) -> None:
+    """Rename the layers, and their weights, whose names TensorFlow would not take in a graph."""
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)]
+    taken = {layer.name for layer in layers}
+    for layer in layers:
+        if not _IN_GRAPHS.fullmatch(layer.name):
+            name = _in_graphs(layer.name)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            layer.name = name
+    for variable in model.variables:
+        if not _IN_GRAPHS.fullmatch(variable.path):
+            variable.value._handle_name = f"{_in_graphs(variable.path)}:0"  # TensorFlow has no public way
+
+
+def _in_graphs(name: str) -> str:
+    return "layer_" + re.sub(r"[^A-Za-z0-9_./-]", "_", name)
 
 
 def _tracked(model: keras.Model) -> list[Any]:
