@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,34 @@ def save_model(file: Path, model: dict[str, Any], weights: Weights, layers: Laye
         content.attrs["training_config"] = json.dumps(training).encode()
         _write(content.create_group("model_weights"), layers or model["config"]["layers"], weights, b"tensorflow")
     return file
+
+
+def save_archive(file: Path, model: dict[str, Any], weights: Weights) -> Path:
+    """model.save() as a .keras file, since 2.12. weights: of the layers within models, too."""
+    wrapped = {"module": "keras.src.engine.functional", "registered_name": "Functional", "build_config": {}}
+    stored = io.BytesIO()
+    with h5py.File(stored, "w") as content:
+        _write_by_class(content, model["config"]["layers"], weights)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0", "date_saved": "2023-11-07@12:00:00"}))
+        archive.writestr("config.json", json.dumps({**model, **wrapped}))
+        archive.writestr("model.weights.h5", stored.getvalue())
+    return file
+
+
+def _write_by_class(group: Any, layers: Layers, weights: Weights) -> None:
+    """Each layer below the name of its class, and a number where it is not the first."""
+    names: list[str] = []
+    for entry in layers:
+        words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", entry["class_name"])
+        names.append(re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower())
+        count = names.count(names[-1]) - 1
+        part = group.create_group(f"layers/{names[-1]}_{count}" if count else f"layers/{names[-1]}")
+        values = part.create_group("vars")
+        for number, (_, value) in enumerate(weights.get(entry["config"]["name"], [])):
+            values[str(number)] = value
+        if "layers" in entry["config"]:
+            _write_by_class(part, entry["config"]["layers"], weights)
 
 
 def _write(group: Any, layers: Layers, weights: Weights, backend: bytes) -> None:

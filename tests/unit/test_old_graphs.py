@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras
 
 from model.build import loaders
+from model.build.errors import BuildError
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
 
@@ -29,13 +31,27 @@ def lively(model: keras.Model) -> keras.Model:
     return model
 
 
+def weights_of(layers: list[keras.layers.Layer]) -> old_keras.Weights:
+    """As Keras 2 stored them: what is trained comes first."""
+    stored = {}
+    for part in layers:
+        values = [*part.trainable_weights, *part.non_trainable_weights]
+        stored[part.name] = [(f"{part.name}/{number}:0", np.asarray(value)) for number, value in enumerate(values)]
+    return stored
+
+
+def own_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Those that compute, also within models."""
+    return [part for part in model._flatten_layers() if not isinstance(part, keras.Model)]
+
+
 def assert_loads(folder: Path, old: dict[str, Any], model: keras.Model) -> None:
     """The file of Keras 2 with this configuration and the model's weights answers as the model."""
-    weights = {}
-    for part in model.layers:
-        values = [*part.trainable_weights, *part.non_trainable_weights]  # as Keras 2 stored them
-        weights[part.name] = [(f"{part.name}/{number}:0", np.asarray(value)) for number, value in enumerate(values)]
-    source = loaders.load(str(old_keras.save_model(folder / "m.h5", old, weights)), None, allow_unsafe=False)
+    assert_same(old_keras.save_model(folder / "m.h5", old, weights_of(model.layers)), model)
+
+
+def assert_same(file: Path, model: keras.Model) -> None:
+    source = loaders.load(str(file), None, allow_unsafe=False)
     rng = np.random.default_rng(2)
     given = [rng.normal(size=(4, *entry.shape[1:])).astype(np.float32) for entry in source.inputs]
     wanted = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
@@ -64,21 +80,45 @@ def old_base(name: str = "base") -> dict[str, Any]:
 
 def base(name: str = "base") -> keras.Model:
     pictures = keras.Input(PICTURE)
-    normal = L.BatchNormalization(epsilon=0.001)(L.Conv2D(4, 3)(pictures))
+    normal = L.BatchNormalization(epsilon=0.001, name="bn")(L.Conv2D(4, 3, name="conv")(pictures))
     return keras.Model(pictures, L.GlobalMaxPooling2D()(normal), name=name)
 
 
-def test_transfer_learning(tmp_path: Path) -> None:
+def transfer_learning() -> tuple[dict[str, Any], keras.Model]:
     layers = [
         taken("picture", *PICTURE),
         within(old_base(), [["picture", 0, 0, {"training": False}]]),
         node("Dropout", "drop", [["base", 1, 0, {}]], rate=0.2, noise_shape=None, seed=None),
-        dense("out", "drop"),
+        dense("hidden", "drop", units=3),
+        dense("out", "hidden"),
     ]
     picture = keras.Input(PICTURE, name="picture")
-    out = L.Dense(2, name="out")(L.Dropout(0.2, name="drop")(base()(picture)))
+    hidden = L.Dense(3, name="hidden")(L.Dropout(0.2, name="drop")(base()(picture)))
     old = functional("m", layers, ["picture"], [["out", 0, 0]])
-    assert_loads(tmp_path, old, lively(keras.Model(picture, out)))
+    return old, lively(keras.Model(picture, L.Dense(2, name="out")(hidden)))
+
+
+def test_transfer_learning(tmp_path: Path) -> None:
+    assert_loads(tmp_path, *transfer_learning())
+
+
+def test_an_archive_of_keras_2(tmp_path: Path) -> None:
+    old, model = transfer_learning()
+    weights = weights_of(own_layers(model))
+    file = old_keras.save_archive(tmp_path / "m.keras", old, weights)
+    assert_same(file, model)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("assets/layers/text_vectorization/vocabulary.txt", "good\n")
+    with pytest.raises(BuildError, match=r"is of Keras 2.15.0 and holds a vocabulary"):
+        assert_same(file, model)
+
+
+def test_an_archive_of_keras_2_with_weights_of_another_model(tmp_path: Path) -> None:
+    old, model = transfer_learning()
+    weights = weights_of(own_layers(model))
+    del weights["hidden"]
+    with pytest.raises(BuildError, match="cannot be loaded"):
+        assert_same(old_keras.save_archive(tmp_path / "m.keras", old, weights), model)
 
 
 def test_a_model_called_twice(tmp_path: Path) -> None:

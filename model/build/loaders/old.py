@@ -1,7 +1,8 @@
-"""Models of Keras 1 and 2: a configuration as it was written then, and weights by the order of layers."""
+"""Models of Keras 1 and 2: a configuration as it was written then, and weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old_config, old_weights
+from . import contents, old_config
+
+Assign = Callable[[keras.Model], None]
 
 
-def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allow_unsafe: bool) -> Source:
+def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, allow_unsafe: bool) -> Source:
     """Make the model as Keras `version` wrote it down, and give it its weights.
 
-    config: {"class_name": ..., "config": ...}. weights: the HDF5 group with `layer_names`. Raises BuildError.
+    config: {"class_name": ..., "config": ...}. assign: gives a model its weights. Raises BuildError.
     """
     unsafe = contents.has_code(config)
     if unsafe and not allow_unsafe:
@@ -33,7 +36,7 @@ def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allo
         model = saving_utils.model_from_config(config, custom_objects=custom)
     model = contents.built(model, file)
     with contents.reasons(file):
-        old_weights.assign(model, weights)
+        assign(model)
     return of_keras(model, graph_only=unsafe or bool(custom))
 
 

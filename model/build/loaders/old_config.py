@@ -120,7 +120,7 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
         config |= more
         for key in ("factor", "interpolation", "seed"):
             config.pop(key, None)
-    if isinstance(config, dict) and str(entry.get("module")).startswith("keras."):
+    if isinstance(config, dict) and str(entry.get("module")).partition(".")[0] in ("keras", "tf_keras"):
         for key in ("module", "registered_name", "build_config"):  # where Keras 2 had its parts
             entry.pop(key, None)
     if entry["class_name"] == "Sequential" and isinstance(config, list):

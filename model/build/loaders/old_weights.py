@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,6 +12,11 @@ from ..errors import BuildError
 from .names import names
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
+
+
+def of(group: Any) -> Callable[[keras.Model], None]:
+    """What gives a model the weights of an HDF5 group with `layer_names`; see assign."""
+    return lambda model: assign(model, group)
 
 
 def assign(model: keras.Model, group: Any) -> None:
