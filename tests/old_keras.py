@@ -1,8 +1,11 @@
-"""Files as Keras 2.0 wrote them: its names, its attributes, and its text as bytes."""
+"""Files as Keras 2 wrote them: its names, its attributes, its way to connect layers, and its text as bytes."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,31 @@ Weights = dict[str, list[tuple[str, np.ndarray]]]
 
 def layer(kind: str, name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": kind, "config": {"name": name, "trainable": True, **config}}
+
+
+def node(kind: str, name: str, *calls: Any, **config: Any) -> dict[str, Any]:
+    """A layer of a functional model. calls: of it, each a list of [layer before it, number of that one's call, number
+    of the output, keyword arguments]; or else the names of the layers before it, for one call.
+    """
+    if calls and all(isinstance(call, str) for call in calls):
+        calls = ([[before, 0, 0, {}] for before in calls],)
+    return {**layer(kind, name, **config), "name": name, "inbound_nodes": list(calls)}
+
+
+def taken(name: str, *shape: int | None, dtype: str = "float32") -> dict[str, Any]:
+    """An input layer."""
+    return node("InputLayer", name, batch_input_shape=[None, *shape], dtype=dtype, sparse=False, ragged=False)
+
+
+def functional(name: str, layers: Layers, inputs: list[str], outputs: list[Any]) -> dict[str, Any]:
+    """A functional model. outputs: [layer, number of its call, number of the output]."""
+    ends = {"input_layers": [[entry, 0, 0] for entry in inputs], "output_layers": outputs}
+    return {"class_name": "Functional", "config": {"name": name, "trainable": True, "layers": layers, **ends}}
+
+
+def within(model: dict[str, Any], *calls: Any) -> dict[str, Any]:
+    """A model as a layer of a functional one. calls: see node."""
+    return {**model, "name": model["config"]["name"], "inbound_nodes": list(calls)}
 
 
 def cats_and_dogs() -> Layers:
@@ -88,15 +116,48 @@ def save_weights(file: Path, layers: Layers, weights: Weights, backend: bytes = 
 
 
 def save(file: Path, layers: Layers, weights: Weights) -> Path:
-    """model.save(), compiled with a loss of the user's own"""
+    """model.save() of a Sequential, compiled with a loss of the user's own"""
+    return save_model(file, {"class_name": "Sequential", "config": layers}, weights, layers)
+
+
+def save_model(file: Path, model: dict[str, Any], weights: Weights, layers: Layers | None = None) -> Path:
+    """model.save() of any model"""
     training = {"optimizer_config": {"class_name": "Adam", "config": {"lr": 0.001}}, "loss": "our_own_loss"}
     with h5py.File(file, "w") as content:
         content.attrs["keras_version"] = b"2.0.4"
         content.attrs["backend"] = b"tensorflow"
-        content.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers}).encode()
+        content.attrs["model_config"] = json.dumps(model).encode()
         content.attrs["training_config"] = json.dumps(training).encode()
-        _write(content.create_group("model_weights"), layers, weights, b"tensorflow")
+        _write(content.create_group("model_weights"), layers or model["config"]["layers"], weights, b"tensorflow")
     return file
+
+
+def save_archive(file: Path, model: dict[str, Any], weights: Weights) -> Path:
+    """model.save() as a .keras file, since 2.12. weights: of the layers within models, too."""
+    wrapped = {"module": "keras.src.engine.functional", "registered_name": "Functional", "build_config": {}}
+    stored = io.BytesIO()
+    with h5py.File(stored, "w") as content:
+        _write_by_class(content, model["config"]["layers"], weights)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0", "date_saved": "2023-11-07@12:00:00"}))
+        archive.writestr("config.json", json.dumps({**model, **wrapped}))
+        archive.writestr("model.weights.h5", stored.getvalue())
+    return file
+
+
+def _write_by_class(group: Any, layers: Layers, weights: Weights) -> None:
+    """Each layer below the name of its class, and a number where it is not the first."""
+    names: list[str] = []
+    for entry in layers:
+        words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", entry["class_name"])
+        names.append(re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower())
+        count = names.count(names[-1]) - 1
+        part = group.create_group(f"layers/{names[-1]}_{count}" if count else f"layers/{names[-1]}")
+        values = part.create_group("vars")
+        for number, (_, value) in enumerate(weights.get(entry["config"]["name"], [])):
+            values[str(number)] = value
+        if "layers" in entry["config"]:
+            _write_by_class(part, entry["config"]["layers"], weights)
 
 
 def _write(group: Any, layers: Layers, weights: Weights, backend: bytes) -> None:

@@ -6,8 +6,11 @@ import argparse
 import json
 import logging
 import os
+import re
 import signal
 import sys
+import tempfile
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,18 +21,32 @@ LONGEST_NAME = 64
 
 
 def main() -> None:
-    """Command line. Exit status 0, or 1 with one message on standard error; 130 and 143 when stopped."""
+    """Command line. Exit status 0, or 1 with one message on standard error; 130 and 143 when stopped.
+
+    With --json the message is on standard output, too, as {"error": ...}.
+    """
     options = _options()
     stop = Stop()
-    from ..errors import ModelError
-
     try:
         _build(options, stop)
-    except (ModelError, KeyboardInterrupt) as fault:
-        if stop.signal:
-            print("kiln: stopped; the store is as it was.", file=sys.stderr)
-            sys.exit(128 + stop.signal)
-        sys.exit(f"kiln: {fault}")
+    except (Exception, KeyboardInterrupt) as fault:
+        status = 128 + stop.signal if stop.signal else 1
+        message = "stopped; the store is as it was." if stop.signal else _message(fault)
+        if options.json:
+            print(json.dumps({"error": message}))
+        print(f"kiln: {message}", file=sys.stderr)
+        sys.exit(status)
+
+
+def _message(fault: BaseException) -> str:
+    from ..errors import ModelError
+    from .errors import reason
+
+    if isinstance(fault, ModelError):
+        return fault.message
+    with tempfile.NamedTemporaryFile("w", prefix="kiln-build-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(fault, file=file)
+    return f"The build failed where it should not: {type(fault).__name__}: {reason(fault)} All of it is in {file.name}."
 
 
 class Stop:
@@ -50,6 +67,7 @@ class Stop:
 
     def _take(self, number: int, _: object) -> None:
         self.signal = number
+        sys.unraisablehook = lambda _: None  # TensorFlow's native code prints what it makes of being interrupted
         raise KeyboardInterrupt
 
 
@@ -84,9 +102,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help=".h5 file for an architecture or an application")
     parser.add_argument("--allow-unsafe", action="store_true", help="run Python code that the model's file holds")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args()
+    options = parser.parse_args(_joined(sys.argv[1:]))
     _from_caller(options)
     return options
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--preprocess -1..1` as `--preprocess=-1..1`: argparse takes what begins with "-" for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if re.match(r"-\.?\d", argument) and joined and joined[-1].startswith("--"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _from_caller(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from ..bundle import Bundle, Candidate, File
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
 from . import child, exporting, golden, labels, measuring, proof
-from .errors import BuildError
+from .errors import BuildError, reason
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
 from .source import Source
@@ -98,8 +98,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         with step("Saving the model"):
             reference = _save_reference(source, work, scratch / "graph")
         candidates = [_tried("keras", lambda: reference, scratch, wanted, step)]
-        if candidates[0].outcome != "kept":
-            raise BuildError(f"Keras itself does not answer the same twice: {candidates[0].reason}.")
+        _check_reference(candidates[0])
         files = {"keras": reference}
         for engine, exporter in _wanted(exporters, request.quantize).items():
             make = _maker(engine, exporter, scratch, work, step)
@@ -147,8 +146,7 @@ def _reference(source: Source, inputs: Sequence[np.ndarray]) -> list[np.ndarray]
     try:
         return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
     except Exception as fault:  # TensorFlow raises many kinds
-        first = str(fault).strip().splitlines() or [type(fault).__name__]
-        raise BuildError(f"The model cannot be run on this machine: {first[0][:300]}") from fault
+        raise BuildError(f"The model cannot be run on this machine: {reason(fault)}") from fault
 
 
 def _check_finite(wanted: Sequence[np.ndarray]) -> None:
@@ -156,6 +154,17 @@ def _check_finite(wanted: Sequence[np.ndarray]) -> None:
         raise BuildError(
             "Keras answers NaN or infinity to ordinary inputs, so nothing can be proven. Check the weights, and that "
             "--preprocess is what the model was trained with."
+        )
+
+
+def _check_reference(found: Candidate) -> None:
+    if found.outcome == "failed":
+        raise BuildError(f"The saved model cannot be run again on this machine: {found.reason}")
+    if found.outcome != "kept":
+        raise BuildError(
+            f"The model does not answer the same twice: {found.reason}. It draws random numbers, as layers that augment "
+            "pictures or drop values do in training. Where this is what model.export() wrote, build the .keras file "
+            "instead: Kiln switches such layers off, and in an exported graph they are fixed."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.saved_model.experimental import TrackableResource
 
 from ..bundle import Tensor
 from ..engines.keras import positional
+
+_IN_GRAPHS = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*")
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Source:
     """A model, ready to be exported.
 
     call: takes the inputs, gives the outputs, both in the order of `inputs` and `outputs`.
-    tracked: what holds its weights, so that a SavedModel keeps them. weights: they themselves.
+    tracked: what the graph refers to, so that a SavedModel keeps it. weights: the model's, for counting.
     model: the Keras model to save as reference; None where its graph is saved instead, for what Keras alone would not
     load again (a SavedModel, code within the model, the functions of an older Keras).
     application: its name in keras.applications, where it is one.
@@ -60,8 +64,39 @@ def of_keras(model: keras.Model, *, graph_only: bool = False, application: str =
     """A Keras model's source. graph_only: Keras alone would not load the file again that it saves."""
     inputs = _tensors(model.inputs, _names(model, "inputs"))
     outputs = _tensors(model.outputs, _names(model, "outputs"))
+    _make_traceable(model)
     call = tf.function(positional(model), reduce_retracing=True)
-    return Source(call, model, model.weights, inputs, outputs, None if graph_only else model, application)
+    return Source(call, _tracked(model), model.weights, inputs, outputs, None if graph_only else model, application)
+
+
+def _make_traceable(model: keras.Model) -> None:
+    """Rename the layers, and their weights, whose names TensorFlow would not take in a graph."""
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.layers.InputLayer)]
+    taken = {layer.name for layer in layers}
+    for layer in layers:
+        if not _IN_GRAPHS.fullmatch(layer.name):
+            name = _in_graphs(layer.name)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            layer.name = name
+    for variable in model.variables:
+        if not _IN_GRAPHS.fullmatch(variable.path):
+            variable.value._handle_name = f"{_in_graphs(variable.path)}:0"  # TensorFlow has no public way
+
+
+def _in_graphs(name: str) -> str:
+    return "layer_" + re.sub(r"[^A-Za-z0-9_./-]", "_", name)
+
+
+def _tracked(model: keras.Model) -> list[Any]:
+    """The variables, and the tables that turn text into numbers.
+
+    Not the model itself: TensorFlow would trace that once more as it saves, and in training, where some layers draw
+    random numbers.
+    """
+    parts = tf.train.TrackableView(model).descendants()
+    return [*model.variables, *(part for part in parts if isinstance(part, TrackableResource))]
 
 
 def _tensors(symbols: Sequence[Any], names: Sequence[str]) -> tuple[Tensor, ...]:

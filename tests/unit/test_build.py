@@ -18,10 +18,10 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, proof, report  # noqa: E402
+from model.build import assemble, loaders, proof, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
-from model.build.errors import BuildError  # noqa: E402
+from model.build.errors import BuildError, reason  # noqa: E402
 from model.build.exporting import EXPORTERS, Exporter, export  # noqa: E402
 from model.build.source import Source, of_keras  # noqa: E402
 from model.build.workplace import work_folder  # noqa: E402
@@ -216,6 +216,65 @@ def test_text_is_taken(tmp_path: Path) -> None:
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
+def augmenting() -> keras.Model:
+    """As tutorials have it: augmentation as a model of its own, and what else does something in training alone."""
+    keras.utils.set_random_seed(10)
+    pictures = keras.Input((16, 16, 3))
+    augment = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomRotation(0.4)])
+    values = keras.layers.GaussianNoise(1.0)(keras.layers.RandomZoom(0.5)(augment(pictures)))
+    values = keras.layers.BatchNormalization()(keras.layers.RandomContrast(0.9)(values))
+    values = keras.layers.Dropout(0.5)(keras.layers.Flatten()(values))
+    return keras.Model(pictures, keras.layers.Dense(2, activation="softmax")(values))
+
+
+def test_what_is_random_in_training_is_off(tmp_path: Path) -> None:
+    model = augmenting()
+    bundle = build(of_keras(model), Request(tmp_path, "augmenting", "1"))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    given = np.random.default_rng(0).uniform(0, 255, (3, 16, 16, 3)).astype(np.float32)
+    wanted = model.predict(given, verbose=0)
+    for name in bundle.engines:
+        engine = engine_of(bundle, name)
+        for _ in range(2):
+            assert np.allclose(engine(given)[0], wanted, atol=1e-5), name
+
+
+def test_names_that_tensorflow_does_not_take(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(11)
+    inside = keras.Input((4, 3), name="in put")
+    each = keras.layers.TimeDistributed(keras.layers.Dense(2, name="für jede"), name="für alle")
+    inner = keras.Sequential([inside, each, keras.layers.Flatten()], name="ïnner")
+    rows, more = keras.Input((4, 3), name="Bild 1"), keras.Input((4,), name="a b")
+    values = [keras.layers.Dense(4, name="a_b")(more), keras.layers.Dense(4, name="a:b")(more), inner(rows)]
+    out = keras.layers.Dense(2, name="Ergebnis ü")(keras.layers.Concatenate()(values))
+    model = keras.Model([rows, more], out, name="_mein Modell")
+    given = [np.ones((2, 4, 3), np.float32), np.ones((2, 4), np.float32)]
+    wanted = np.asarray(model(given))
+    source = of_keras(model)
+    assert [entry.name for entry in (*source.inputs, *source.outputs)] == ["Bild 1", "a b", "Ergebnis ü"]
+    bundle = build(source, Request(tmp_path, "names", "1"))
+    assert set(bundle.engines) == {"keras", "litert", "onnx"}
+    for name in bundle.engines:
+        assert np.allclose(engine_of(bundle, name)(*given)[0], wanted, atol=1e-5), name
+
+
+def test_tables_of_words_are_kept_in_a_graph_alone(tmp_path: Path) -> None:
+    words = keras.Input((1,), dtype="string")
+    found = keras.layers.StringLookup(vocabulary=["good", "bad"])(words)
+    source = of_keras(keras.Model(words, found), graph_only=True)
+    bundle = build(source, Request(tmp_path, "words", "1"), exporters={})
+    given = np.array([["bad"], ["other"]], object)
+    assert engine_of(bundle, "keras")(given)[0].tolist() == [[2], [0]]
+
+
+def test_a_model_that_answers_at_random_is_refused(tmp_path: Path) -> None:
+    augmenting().export(tmp_path / "exported", verbose=False)
+    source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    with pytest.raises(BuildError, match=r"does not answer the same twice: differs.*build the \.keras file"):
+        build(source, Request(tmp_path / "store", "m", "1"), exporters={})
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_graph_alone_is_its_own_reference(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Lambda(lambda values: values * 2 + 1)])
     source = of_keras(model, graph_only=True)
@@ -267,10 +326,10 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
     exporters = {engine: script(code) for engine, code in codes.items()}
     bundle = build(of_keras(dense()), Request(tmp_path, "m", "1"), exporters=exporters)
     assert set(bundle.engines) == {"keras"} == {bundle.default_engine}
-    for engine, reason in reasons.items():
+    for engine, why in reasons.items():
         found = outcome(bundle, engine)
         assert found.outcome == "failed"
-        assert found.reason.startswith(reason), found.reason
+        assert found.reason.startswith(why), found.reason
     assert not (bundle.folder / "model.other").exists()
 
 
@@ -298,6 +357,40 @@ def test_a_model_that_answers_nan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="NaN or infinity"):
         build(of_keras(model), Request(tmp_path / "new", "m", "1"), exporters={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_cannot_run_is_refused_with_the_reason(tmp_path: Path) -> None:
+    layers = [
+        keras.layers.RandomCrop(4, 4),
+        keras.layers.Flatten(),
+        keras.layers.Dense(2),
+    ]  # it crops in training alone
+    with pytest.raises(BuildError, match=r"^The model cannot be run on this machine: Input 0 .*48.*192\)$"):
+        build(of_keras(keras.Sequential([keras.Input((8, 8, 3)), *layers])), Request(tmp_path, "m", "1"), exporters={})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("plain\nmore", "plain"),
+        ("", "ValueError"),
+        (
+            "in user code:\n\n    File 'x.py', line 1, in f  *\n        f(x)\n\n    TypeError: It is wrong.\n",
+            "It is wrong.",
+        ),
+        (
+            "Exception encountered when calling A.call().\n\n\x1b[1mNo such axis.\x1b[0m\n\nArguments received",
+            "No such axis.",
+        ),
+        (
+            "Error when deserializing class 'A' using config={}.\n\nException encountered: No such argument",
+            "No such argument",
+        ),
+        ("in user code:", "in user code:"),
+    ],
+)
+def test_what_keras_and_tensorflow_say_is_one_line(said: str, told: str) -> None:
+    assert reason(ValueError(said)) == told
 
 
 def test_labels_must_be_as_many_as_the_outputs(tmp_path: Path) -> None:

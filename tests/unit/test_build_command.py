@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -58,6 +59,12 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     assert bundle.preprocessing == Preprocessing(20, 20, range="0..1")
 
 
+def test_a_range_below_zero_is_a_value_and_no_option(tmp_path: Path) -> None:
+    for value in ("-1..1", "-1..1,fit=crop"):
+        status, _, err = finished(command("none.keras", "--preprocess", value, "--name", "m", cwd=tmp_path))
+        assert (status, err) == (1, f"kiln: {tmp_path / 'none.keras'} does not exist.\n")
+
+
 def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
     arguments = ("--name", "a/b", "--version", "new", "--photos", "p", "--labels", "a,,b", "--preprocess", "nonsense")
     status, out, err = finished(command("none.keras", *arguments, cwd=tmp_path))
@@ -65,6 +72,40 @@ def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
     for part in ("--name 'a/b'", "--version 'new'", "--photos", "--labels a,,b", "'nonsense'", "none.keras does not"):
         assert part in err
     assert "Traceback" not in err
+
+
+def test_errors_are_json_where_the_result_would_be(tmp_path: Path) -> None:
+    status, out, err = finished(command("none.keras", "--name", "m", "--json", cwd=tmp_path))
+    assert status == 1
+    assert json.loads(out) == {"error": f"{tmp_path / 'none.keras'} does not exist."}
+    assert err == f"kiln: {tmp_path / 'none.keras'} does not exist.\n"
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").touch()
+    code = """
+from model.build import __main__, loaders
+
+def load(*_, **__):
+    raise RuntimeError("in user code:\\n\\n  File 'x.py', line 1\\n\\n  ValueError: The moon is full.")
+
+loaders.load = load
+__main__.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "m.keras", "--name", "m", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "KILN_CWD": str(tmp_path), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    status, out, err = finished(process)
+    (kept,) = tmp_path.glob("kiln-build-*.txt")
+    wanted = f"The build failed where it should not: RuntimeError: The moon is full. All of it is in {kept}."
+    assert (status, json.loads(out)) == (1, {"error": wanted})
+    assert err.endswith(f"kiln: {wanted}\n")
+    assert "Traceback (most recent call last)" in kept.read_text()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

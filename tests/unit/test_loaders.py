@@ -136,16 +136,11 @@ def test_kernels_that_theano_turned_around_are_turned_back(tmp_path: Path) -> No
     assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
 
 
-def node(kind: str, name: str, *inputs: str, **config: object) -> dict[str, object]:
-    """A layer of a functional model of Keras 2, with the names of the layers before it."""
-    nodes = [[[before, 0, 0, {}] for before in inputs]] if inputs else []
-    return {**old_keras.layer(kind, name, **config), "name": name, "inbound_nodes": nodes}
-
-
 def test_a_functional_model_of_keras_2_within_a_sequential(tmp_path: Path) -> None:
     depthwise = {key.replace("kernel", "depthwise"): value for key, value in old_keras.TRAINED.items()}
+    node = old_keras.node
     inner = [
-        node("InputLayer", "input_1", batch_input_shape=[None, 8, 8, 3], dtype="float32", sparse=False),
+        old_keras.taken("input_1", 8, 8, 3),
         node("DepthwiseConv2D", "dw", "input_1", kernel_size=[3, 3], padding="same", groups=1, **depthwise),
         node("BatchNormalization", "bn", "dw", axis=3, epsilon=0.001, momentum=0.99),
         node("LeakyReLU", "leaky", "bn", alpha=0.2),

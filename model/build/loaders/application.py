@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import keras
 
-from ..errors import BuildError
+from ..errors import BuildError, reason
 from ..source import Source, of_keras
 
 OPTIONS = ("alpha", "classes", "classifier_activation", "depth_multiplier", "dropout", "input_shape", "minimalistic")
@@ -33,12 +33,12 @@ def load(spec: str, weights: Path | None) -> Source:
     try:
         model = make(weights=None, **_arguments(query))
     except (ValueError, TypeError) as fault:
-        raise BuildError(f"keras.applications.{name} cannot be made so: {str(fault).splitlines()[0]}") from fault
+        raise BuildError(f"keras.applications.{name} cannot be made so: {reason(fault)}") from fault
     try:
         model.load_weights(weights)
     except Exception as fault:  # Keras and h5py raise many kinds
         raise BuildError(
-            f"{weights} does not fit {spec}: {(str(fault).splitlines() or [type(fault).__name__])[0][:300]} If it is "
+            f"{weights} does not fit {spec}: {reason(fault)} If it is "
             f"of another variant, say which, as in 'keras.applications:{name}?input_shape=96,96,3&classes=10'."
         ) from fault
     return of_keras(model, application=name)

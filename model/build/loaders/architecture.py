@@ -10,7 +10,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old
+from . import contents, old, old_weights
 from .whole_h5 import open_h5
 
 
@@ -33,12 +33,11 @@ def load(file: Path, weights: Path, *, allow_unsafe: bool) -> Source:
     if not weights.is_file():
         raise BuildError(f"{weights} does not exist.")
     with open_h5(weights) as content:
-        if "layer_names" in content.attrs or "layer_names0" in content.attrs:
+        named = "layer_names" in content.attrs or "layer_names0" in content.attrs
+        if named or "model_weights" in content:
             version = old.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
-            return old.load(config, content, version, file, allow_unsafe=allow_unsafe)
-        if "model_weights" in content:
-            version = old.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
-            return old.load(config, content["model_weights"], version, file, allow_unsafe=allow_unsafe)
+            assign = old_weights.of(content if named else content["model_weights"])
+            return old.load(config, assign, version, file, allow_unsafe=allow_unsafe)
     return _load_today(file, config, weights, allow_unsafe=allow_unsafe)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from ..errors import BuildError
+from ..errors import BuildError, reason
 
 _MISSING = re.compile(
     r"(?:Could not locate (?P<kind>class|function|object)|Unknown (?P<old>[\w ]+?):) '(?P<name>[^']+)'"
@@ -59,9 +59,8 @@ def reasons(file: Path) -> Iterator[None]:
                 "code is not in the file. Where that code is, export the model's graph, model.export('folder'), and "
                 "build the folder."
             ) from fault
-        first = next((line.strip() for line in text.splitlines() if line.strip()), type(fault).__name__)
         raise BuildError(
-            f"{file} cannot be loaded by Keras {keras.__version__}: {first[:300]} If Keras loads it where it was made, "
+            f"{file} cannot be loaded by Keras {keras.__version__}: {reason(fault)} If Keras loads it where it was made, "
             "export its graph there, model.export('folder'), and build the folder."
         ) from fault
 

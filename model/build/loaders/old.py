@@ -1,7 +1,8 @@
-"""Models of Keras 1 and 2: a configuration as it was written then, and weights by the order of layers."""
+"""Models of Keras 1 and 2: a configuration as it was written then, and weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old_config, old_weights
+from . import contents, old_config
+
+Assign = Callable[[keras.Model], None]
 
 
-def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allow_unsafe: bool) -> Source:
+def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, allow_unsafe: bool) -> Source:
     """Make the model as Keras `version` wrote it down, and give it its weights.
 
-    config: {"class_name": ..., "config": ...}. weights: the HDF5 group with `layer_names`. Raises BuildError.
+    config: {"class_name": ..., "config": ...}. assign: gives a model its weights. Raises BuildError.
     """
     unsafe = contents.has_code(config)
     if unsafe and not allow_unsafe:
@@ -25,19 +28,23 @@ def load(config: dict[str, Any], weights: Any, version: str, file: Path, *, allo
     old_keras = version.split(".")[0] in ("1", "2")
     custom: dict[str, Any] = {}
     if old_keras:
-        config = old_config.upgraded(config, file)
-        custom = {"hard_sigmoid": hard_sigmoid} if old_config.mentions(config, "hard_sigmoid") else {}
-    scope = saving_options.keras_option_scope(use_legacy_config=True)
-    with contents.reasons(file), scope, SafeModeScope(not unsafe):
+        with contents.reasons(file):
+            config = old_config.upgraded(config, file)
+        custom = {"old_hard_sigmoid": old_hard_sigmoid} if old_config.has_hard_sigmoid(config) else {}
+    legacy = saving_options.keras_option_scope(use_legacy_config=True)
+    with contents.reasons(file), legacy, SafeModeScope(not unsafe), keras.saving.custom_object_scope(custom):
         model = saving_utils.model_from_config(config, custom_objects=custom)
     model = contents.built(model, file)
     with contents.reasons(file):
-        old_weights.assign(model, weights)
+        assign(model)
     return of_keras(model, graph_only=unsafe or bool(custom))
 
 
-def hard_sigmoid(values: Any) -> Any:
-    """As Keras 1 and 2 had it; Keras 3's has another slope (1/6), and the same weights would give other answers."""
+def old_hard_sigmoid(values: Any) -> Any:
+    """As Keras 1 and 2 had it; Keras 3's has another slope (1/6), and the same weights would give other answers.
+
+    Its name is its own: Bidirectional makes its layers again, and finds functions by their names.
+    """
     return keras.ops.clip(0.2 * values + 0.5, 0.0, 1.0)
 
 

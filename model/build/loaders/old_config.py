@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError
+from . import old_nodes
 from .contents import walk
 
 _CLASSES = {
@@ -21,6 +22,12 @@ _CLASSES = {
     "CuDNNGRU": "GRU",
     "CuDNNLSTM": "LSTM",
     "Model": "Functional",
+}
+# What random layers are when they answer, where Keras 3 has no such layer, or does something else then.
+_AT_REST: dict[str, tuple[str, dict[str, Any]]] = {
+    "RandomHeight": ("Identity", {}),
+    "RandomWidth": ("Identity", {}),
+    "RandomCrop": ("Resizing", {"crop_to_aspect_ratio": True}),
 }
 # Keras 1's names of arguments.
 _ARGUMENTS = {
@@ -39,6 +46,8 @@ _ARGUMENTS = {
     "stride": "strides",
 }
 _CHANNELS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
+# As old.load knows it: Keras 3's own has another slope.
+_HARD_SIGMOID = {"class_name": "function", "config": "old_hard_sigmoid", "registered_name": "old_hard_sigmoid"}
 # Training alone needs these; inference does the same with or without.
 _TRAINING = ("_regularizer", "_constraint")
 # Arguments that Keras 3 does not take. With the value given, or None for any, they change no answer.
@@ -62,8 +71,18 @@ _GONE: dict[str, tuple[Any, ...] | None] = {
     "renorm": (False,),
     "virtual_batch_size": (None,),
     "mode": (0,),
+    "rng_type": None,
+    "query_shape": None,
+    "key_shape": None,
+    "value_shape": None,
+    "softmax_robust_masking": (False,),
 }
+_ONLY = {"sparse": ("InputLayer",), "mode": ("BatchNormalization",)}  # other layers have these today, too
 _NEEDS_INPUT_DIM = ("Embedding",)
+_GROUPED = ("Conv1D", "Conv2D", "Conv3D")
+# Where a layer is an argument of another.
+_WRAPPED = ("layer", "cell", "cells", "activation")
+_MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 _UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
 
 
@@ -73,6 +92,8 @@ def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
     problems: list[str] = []
     for entry in walk(config):  # outermost first: what a layer loses, its initializers, is not looked into
         _upgrade(entry, problems)
+    for entry in walk(config):
+        _place_wrapped(entry.get("config"))
     if problems:
         raise BuildError(
             f"{file}: " + "; ".join(dict.fromkeys(problems)) + ". Export the graph with the Keras that made the model "
@@ -81,20 +102,27 @@ def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
     return config
 
 
-def mentions(config: Any, function: str) -> bool:
-    """Whether a layer uses an activation function by that name."""
+def has_hard_sigmoid(config: Any) -> bool:
+    """Whether a layer of the upgraded configuration has that activation function as Keras 1 and 2 had it."""
     return any(
-        function in (value, value.get("class_name") if isinstance(value, dict) else None)
+        value == _HARD_SIGMOID
         for entry in walk(config)
         if isinstance(entry.get("config"), dict)
-        for key, value in entry["config"].items()
-        if key.endswith("activation")
+        for value in entry["config"].values()
     )
 
 
 def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
     entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
     config = entry.get("config")
+    if entry["class_name"] in _AT_REST and isinstance(config, dict):
+        entry["class_name"], more = _AT_REST[entry["class_name"]]
+        config |= more
+        for key in ("factor", "interpolation", "seed"):
+            config.pop(key, None)
+    if isinstance(config, dict) and str(entry.get("module")).partition(".")[0] in ("keras", "tf_keras"):
+        for key in ("module", "registered_name", "build_config"):  # where Keras 2 had its parts
+            entry.pop(key, None)
     if entry["class_name"] == "Sequential" and isinstance(config, list):
         config = entry["config"] = {"name": entry.get("name", "sequential"), "layers": config}
     if not isinstance(config, dict):
@@ -103,9 +131,21 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
         _layer(entry["class_name"], config, problems)
     elif entry["class_name"] == "Sequential" and config["layers"]:
         _start_with_input(config["layers"])
+    if "output_layers" in config:
+        old_nodes.renew(config)
     for key in ("input_layers", "output_layers"):
-        if len(config.get(key, ())) == 1:
+        if isinstance(config.get(key), list) and len(config[key]) == 1:
             config[key] = config[key][0]  # one tensor, where Keras 3 would make a list of one
+
+
+def _place_wrapped(config: Any) -> None:
+    """Say of layers that are arguments that they are Keras' own; of others it is understood."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if not key.endswith(_WRAPPED):
+            continue
+        for entry in value if isinstance(value, list) else [value]:
+            if isinstance(entry, dict) and isinstance(entry.get("config"), dict):
+                entry.setdefault("module", _MODULES.get(entry["class_name"], "keras.layers"))
 
 
 def _start_with_input(layers: list[dict[str, Any]]) -> None:
@@ -145,20 +185,31 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         config["data_format"] = _CHANNELS[config["data_format"]]
     if kind == "LeakyReLU" and "alpha" in config:
         config["negative_slope"] = config.pop("alpha")
+    if isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
+        config["axis"] = config["axis"][0]
+    if isinstance(config.get("dtype"), dict):
+        config["dtype"] = config["dtype"]["config"]["name"]  # a policy's
+    if kind.startswith("SeparableConv"):
+        config.pop("kernel_initializer", None)
     if kind == "GRU":
         config.setdefault("reset_after", False)  # Keras 3's own default is the other
-    if kind in ("DepthwiseConv2D", "SeparableConv2D", "SeparableConv1D") and config.get("groups") == 1:
+    if kind.startswith(("Depthwise", "Separable", "Conv")) and kind not in _GROUPED and config.get("groups") == 1:
         del config["groups"]
     for key in [key for key in config if key.endswith(_TRAINING)]:
         del config[key]
     for key in [key for key in config if key.endswith("_initializer") and kind != "Constant"]:
         config[key] = "zeros"  # the weights follow; an initializer of one's own is not needed
+    for key in [key for key in config if key.endswith("activation")]:
+        if "hard_sigmoid" in _names_of(config[key]):
+            config[key] = dict(_HARD_SIGMOID)
     for key, harmless in _GONE.items():
-        if key not in config or (key == "input_dim" and kind in _NEEDS_INPUT_DIM):
-            continue
-        if key == "sparse" and kind != "InputLayer":
+        if key not in config or (key == "input_dim" and kind in _NEEDS_INPUT_DIM) or kind not in _ONLY.get(key, (kind,)):
             continue
         if harmless is None or config[key] in harmless:
             del config[key]
         else:
             problems.append(f"{kind} with {key}={config[key]!r} is not in Keras 3")
+
+
+def _names_of(function: Any) -> tuple[Any, ...]:
+    return (function.get("class_name"), function.get("config")) if isinstance(function, dict) else (function,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,6 +12,11 @@ from ..errors import BuildError
 from .names import names
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
+
+
+def of(group: Any) -> Callable[[keras.Model], None]:
+    """What gives a model the weights of an HDF5 group with `layer_names`; see assign."""
+    return lambda model: assign(model, group)
 
 
 def assign(model: keras.Model, group: Any) -> None:
@@ -36,6 +42,9 @@ def assign(model: keras.Model, group: Any) -> None:
         raise BuildError("The weights do not fit the architecture: " + "; ".join(problems[:5]) + ".")
     for variable, value in pairs:
         variable.assign(value)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
 
 
 def _variables(layer: keras.layers.Layer) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from ...bundle import Tensor
-from ..errors import BuildError
+from ..errors import BuildError, reason
 from ..source import Source
 
 SIGNATURE = "serving_default"
@@ -23,8 +23,7 @@ def load(folder: Path) -> Source:
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as fault:  # TensorFlow raises many kinds on damaged files and unknown operations
-        first = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        raise BuildError(f"{folder} cannot be loaded by TensorFlow {tf.__version__}: {first[:300]}") from fault
+        raise BuildError(f"{folder} cannot be loaded by TensorFlow {tf.__version__}: {reason(fault)}") from fault
     function = loaded.signatures.get(SIGNATURE) or _only(loaded, folder)
     inputs = _tensors(function.structured_input_signature[1])
     outputs = _tensors(function.structured_outputs)

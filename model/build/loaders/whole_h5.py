@@ -10,7 +10,7 @@ import h5py
 
 from ..errors import BuildError
 from ..source import Source
-from . import old
+from . import old, old_weights
 
 
 def has_architecture(file: Path) -> bool:
@@ -30,7 +30,7 @@ def load(file: Path, *, allow_unsafe: bool) -> Source:
         if weights is None:
             raise BuildError(f"{file} holds an architecture and no weights. Save the model again with model.save().")
         version = old.text(content.attrs.get("keras_version", weights.attrs.get("keras_version", "1")))
-        return old.load(config, weights, version, file, allow_unsafe=allow_unsafe)
+        return old.load(config, old_weights.of(weights), version, file, allow_unsafe=allow_unsafe)
 
 
 def open_h5(file: Path) -> Any:
