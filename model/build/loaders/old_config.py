@@ -203,7 +203,11 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         if "hard_sigmoid" in _names_of(config[key]):
             config[key] = dict(_HARD_SIGMOID)
     for key, harmless in _GONE.items():
-        if key not in config or (key == "input_dim" and kind in _NEEDS_INPUT_DIM) or kind not in _ONLY.get(key, (kind,)):
+        if (
+            key not in config
+            or (key == "input_dim" and kind in _NEEDS_INPUT_DIM)
+            or kind not in _ONLY.get(key, (kind,))
+        ):
             continue
         if harmless is None or config[key] in harmless:
             del config[key]
