@@ -162,9 +162,9 @@ def _check_reference(found: Candidate) -> None:
         raise BuildError(f"The saved model cannot be run again on this machine: {found.reason}")
     if found.outcome != "kept":
         raise BuildError(
-            f"The model does not answer the same twice: {found.reason}. It draws random numbers, as layers that augment "
-            "pictures or drop values do in training. Where this is what model.export() wrote, build the .keras file "
-            "instead: Kiln switches such layers off, and in an exported graph they are fixed."
+            f"The model does not answer the same twice: {found.reason}. It draws random numbers, as layers that "
+            "augment pictures or drop values do in training. Where this is what model.export() wrote, build the .keras "
+            "file instead: Kiln switches such layers off, and in an exported graph they are fixed."
         )
 
 

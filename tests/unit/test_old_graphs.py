@@ -287,3 +287,71 @@ def test_augmentation_does_nothing(tmp_path: Path) -> None:
     picture = keras.Input(PICTURE)
     values = L.GlobalMaxPooling2D()(L.Conv2D(2, 3, name="conv")(L.Resizing(6, 4, crop_to_aspect_ratio=True)(picture)))
     assert_loads(tmp_path, functional("m", layers, ["input_1"], [["pool", 0, 0]]), lively(keras.Model(picture, values)))
+
+
+# --- TensorFlow's functions -----------------------------------------------------------------------------------------
+
+
+def called(name: str, *call: Any, kind: str = "TFOpLambda") -> dict[str, Any]:
+    """A layer that calls a function. call: as of node, without the list around it."""
+    return node(kind, f"tf.{name}", list(call), function=name, dtype="float32")
+
+
+def test_a_tutorial_s_transfer_learning(tmp_path: Path) -> None:
+    """As TensorFlow's own has it: augmentation as a model of its own, and preprocess_input as two functions."""
+    flip = layer("RandomFlip", "flip", mode="horizontal", rng_type="stateful", seed=None)
+    start = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, *PICTURE], "name": "flip_input"}}
+    augment = {"class_name": "Sequential", "config": {"name": "sequential", "layers": [start, flip]}}
+    layers = [
+        taken("picture", *PICTURE),
+        within(augment, [["picture", 0, 0, {}]]),
+        called("math.truediv", ["sequential", 1, 0, {"y": 127.5, "name": None}]),
+        called("math.subtract", ["tf.math.truediv", 0, 0, {"y": 1.0, "name": None}]),
+        within(old_base(), [["tf.math.subtract", 0, 0, {"training": False}]]),
+        dense("out", [["base", 1, 0, {}]]),
+    ]
+    picture = keras.Input(PICTURE, name="picture")
+    out = L.Dense(2, name="out")(base()(L.Rescaling(1 / 127.5, -1.0)(picture)))
+    old = functional("m", layers, ["picture"], [["out", 0, 0]])
+    assert_loads(tmp_path, old, lively(keras.Model(picture, out)))
+
+
+def test_functions_of_several_tensors_of_none_and_of_parts(tmp_path: Path) -> None:
+    everything, middle = {"start": None, "stop": None, "step": None}, {"start": 1, "stop": 3, "step": None}
+    layers = [
+        taken("left", 4),
+        taken("right", 4),
+        called("math.subtract", ["_CONSTANT_VALUE", -1, 1.0, {"y": ["left", 0, 0], "name": None}]),
+        called("__operators__.add", ["tf.math.subtract", 0, 0, {"y": ["right", 0, 0], "name": None}]),
+        called("concat", ["tf.__operators__.add", 0, 0, {"axis": -1}], ["left", 0, 0, {"axis": -1}]),
+        called("reshape", ["tf.concat", 0, 0, {"shape": [-1, 2, 4]}]),
+        called("compat.v1.transpose", ["tf.reshape", 0, 0, {"perm": [0, 2, 1], "name": "t", "conjugate": False}]),
+        called(
+            "__operators__.getitem",
+            ["tf.compat.v1.transpose", 0, 0, {"slice_spec": [everything, middle]}],
+            kind="SlicingOpLambda",
+        ),
+        node("Flatten", "flat", "tf.__operators__.getitem"),
+        dense("out", "flat"),
+    ]
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    both = keras.ops.concatenate([1.0 - left + right, left], -1)
+    parts = keras.ops.transpose(keras.ops.reshape(both, (-1, 2, 4)), (0, 2, 1))[:, 1:3]
+    out = L.Dense(2, name="out")(L.Flatten()(parts))
+    old = functional("m", layers, ["left", "right"], [["out", 0, 0]])
+    assert_loads(tmp_path, old, lively(keras.Model([left, right], out)))
+
+
+@pytest.mark.parametrize("function", ["io.write_file", "raw_ops.WriteFile", "py_function", "math._x", "nn.__init__"])
+def test_functions_that_do_more_than_compute_are_refused(tmp_path: Path, function: str) -> None:
+    layers = [taken("row", 4), called(function, ["row", 0, 0, {}]), dense("out", f"tf.{function}")]
+    model = keras.Sequential([keras.Input((4,)), L.Dense(2, name="out")])
+    with pytest.raises(BuildError, match=rf"calls tf.{function}, which is not taken"):
+        assert_loads(tmp_path, functional("m", layers, ["row"], [["out", 0, 0]]), model)
+
+
+def test_a_function_that_there_is_not(tmp_path: Path) -> None:
+    layers = [taken("row", 4), called("math.nothing", ["row", 0, 0, {}]), dense("out", "tf.math.nothing")]
+    model = keras.Sequential([keras.Input((4,)), L.Dense(2, name="out")])
+    with pytest.raises(BuildError, match=r"calls tf.math.nothing, which TensorFlow \S+ does not have"):
+        assert_loads(tmp_path, functional("m", layers, ["row"], [["out", 0, 0]]), model)

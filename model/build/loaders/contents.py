@@ -60,8 +60,8 @@ def reasons(file: Path) -> Iterator[None]:
                 "build the folder."
             ) from fault
         raise BuildError(
-            f"{file} cannot be loaded by Keras {keras.__version__}: {reason(fault)} If Keras loads it where it was made, "
-            "export its graph there, model.export('folder'), and build the folder."
+            f"{file} cannot be loaded by Keras {keras.__version__}: {reason(fault)} If Keras loads it where it was "
+            "made, export its graph there, model.export('folder'), and build the folder."
         ) from fault
 
 

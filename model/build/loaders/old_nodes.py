@@ -7,11 +7,13 @@ tensor. Now it is {"args", "kwargs"} with tensors in any place, as attention and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 _MODELS = ("Functional", "Sequential", "Model")
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 _CONSTANT = "_CONSTANT_VALUE"  # in the place of a layer: what follows is no tensor
 _CONSTANT_CALL = -1
 
@@ -31,8 +33,11 @@ def renew(config: dict[str, Any]) -> None:
         first[name] = min(call, first.get(name, call))
     shift = {name: call for name, call in first.items() if kinds[name] in _MODELS}
     for entry in config["layers"]:
-        made = (_renewed(node, entry["class_name"], kinds, shift) for node in entry.get("inbound_nodes", ()))
-        entry["inbound_nodes"] = list(made)
+        kind = entry["class_name"]
+        entry["inbound_nodes"] = [_renewed(node, kind, kinds, shift) for node in entry.get("inbound_nodes", ())]
+        if kind in FUNCTIONS:
+            for node in entry["inbound_nodes"]:  # there is one
+                _keep_constants(entry["config"], node)
     for end in ends:
         # Keras 3 counts the making of functional models there, and there alone.
         end[1] -= shift.get(end[0], 0) - (kinds[end[0]] != "Sequential" and end[0] in shift)
@@ -63,11 +68,24 @@ def _renewed(node: Any, kind: str, kinds: dict[str, str], shift: dict[str, int])
     return {"args": [args], "kwargs": kwargs}
 
 
+def _keep_constants(config: dict[str, Any], node: dict[str, Any]) -> None:
+    """Make the arguments of a function that are no tensors the layer's own: a call of Keras 3 takes tensors alone."""
+    constants = {name: value for name, value in node["kwargs"].items() if not _has_tensor(value)}
+    node["kwargs"] = {name: value for name, value in node["kwargs"].items() if name not in constants}
+    first = [] if _has_tensor(node["args"]) else node["args"]
+    node["args"] = [] if first else node["args"]
+    config |= {"first": first, "constants": constants}
+
+
 def _tensor(leaf: list[Any], shift: dict[str, int]) -> dict[str, Any]:
     """One output of one call. Keras asks for its history alone."""
     name, call, output = leaf[:3]
     history = [name, call - shift.get(name, 0), output]
     return {"class_name": "__keras_tensor__", "config": {"shape": [], "dtype": "float32", "keras_history": history}}
+
+
+def _has_tensor(value: Any) -> bool:
+    return '"__keras_tensor__"' in json.dumps(value)
 
 
 def _is_leaf(value: Any, kinds: dict[str, str]) -> bool:
