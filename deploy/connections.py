@@ -14,6 +14,7 @@ import socket
 import time
 from selectors import EVENT_READ
 
+from gunicorn import util
 from gunicorn.workers.gthread import TConn
 
 from . import answers, plain
@@ -24,19 +25,7 @@ from .threads import Threads
 FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
 LONGEST_TURN = 10
-ACCEPTS = 512  # connections taken at a look of a busy worker
-
-
-class Answered:
-    """What `finish_request` asks of a future, for a request that was answered at once on a connection to keep."""
-
-    def result(self) -> bool:
-        """Keep it."""
-        return True
-
-    def cancelled(self) -> bool:
-        """Never."""
-        return False
+ACCEPTS = 512  # connections taken at a look, at most
 
 
 class Connections(Threads):
@@ -51,6 +40,8 @@ class Connections(Threads):
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.waiting_conns: set[TConn] = set()  # whose request stands in the queue
         self.others_turn = -math.inf  # until then
+        self.accepts = 1  # connections to take at the next look
+        self.met = 0  # connections so far; `nr_conns` does not count those that are closed again at once
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
         """A connection that was kept has something. It stays in the poller while its requests are plain."""
@@ -70,6 +61,7 @@ class Connections(Threads):
 
     def enqueue_req(self, conn: TConn) -> None:
         """A request on a new connection, or one that was read along with the request before it."""
+        self.met += 1
         conn.polled = False
         if conn.parser is not None and conn.parser.unreader.buf.getvalue():
             self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
@@ -79,18 +71,23 @@ class Connections(Threads):
             self.await_first_byte(conn)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection; several where work waits.
+        """Take a new connection; twice as many as last time where those did not empty the kernel's queue.
 
-        An idle worker takes one at a time: with connections that are kept alive, the one that wakes first would else
-        keep all clients for itself. If there are still some when a busy one looks, no other is idle.
+        An idle worker takes one: with connections that are kept alive, the one that wakes first would else keep all
+        clients for itself. If there are still some at its next look, no other is idle, and they must not wait where
+        nobody counts them: a request's deadline begins when it is read.
         """
-        for _ in range(ACCEPTS if self.waiting_conns else 1):
-            before = self.nr_conns
+        for _ in range(ACCEPTS if self.waiting_conns else self.accepts):
+            before = self.met
             super().accept(listener)
-            if self.nr_conns == before:
+            if self.met == before:
+                self.accepts = 1
                 return
             if self.nr_conns >= self.worker_connections:
                 self.make_room()
+            if self.others_turn > time.monotonic():
+                return
+        self.accepts = min(2 * self.accepts, ACCEPTS)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Listen, unless every thread has a connection, or it is another worker's turn."""
@@ -191,10 +188,19 @@ class Connections(Threads):
         conn.late = late
         self.hand_over(conn, self.handle, conn)
 
-    def finish(self, conn: TConn, answer: bytes, *, keep: bool) -> None:
-        """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept."""
+    def finish(self, conn: TConn, answer: bytes, *, keep: bool, request: plain.Plain | None = None) -> None:
+        """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept.
+
+        request: where it is a plain one. If its client closes the connection, so do we, at once: it sends no more, and
+        the kernel takes the answer to it. Others are waited for, in a thread.
+        """
         conn.unsent = b""
-        if not send_now(conn.sock, conn, answer) or not keep:
+        sent = send_now(conn.sock, conn, answer)
+        if sent and request and not request.keep:
+            self.leave_poller(conn)
+            util.close(conn.sock)
+            self.nr_conns -= 1
+        elif not sent or not keep:
             self.leave_poller(conn)
             parser_of(conn)
             self.hand_over(conn, self.deliver, conn, keep)
@@ -202,5 +208,4 @@ class Connections(Threads):
             conn.set_timeout()
             self.keepalived_conns.append(conn)
         else:
-            parser_of(conn)
-            super().finish_request(conn, Answered())
+            self.keep(conn)

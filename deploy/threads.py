@@ -33,6 +33,18 @@ def unread(environ: dict[str, Any]) -> int:
     return getattr(environ["wsgi.input"].reader, "length", 0)
 
 
+class Answered:
+    """What `finish_request` asks of a future, for a request that was answered at once on a connection to keep."""
+
+    def result(self) -> bool:
+        """Keep it."""
+        return True
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+
 class Threads(ThreadWorker):
     """gthread, with bounded waiting for clients and one form of errors."""
 
@@ -145,8 +157,13 @@ class Threads(ThreadWorker):
         content = dialect.error(status, code, message, request_id)
         return answers.written(status, request_id, content, keep=keep, headers=RETRY)
 
+    def keep(self, conn: TConn) -> None:
+        """A request was answered in the main loop: wait for the next one on its connection."""
+        parser_of(conn)
+        super().finish_request(conn, Answered())
+
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
-        """Back in the main loop: forget a connection that a thread has closed."""
+        """Back in the main loop from a thread: forget a connection that was closed there."""
         self.busy -= 1
         if conn.sock.fileno() < 0:
             self.nr_conns -= 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 import faulthandler
 import math
 import os
+import socket
 import time
 from collections import deque
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from gunicorn.workers.gthread import TConn
 
 from . import answers, plain
 from .clients import TICK_SECONDS, is_gone, parser_of
-from .connections import Answered, Connections
+from .connections import Connections
 
 NOTIFY_SECONDS = 0.5
 LOOK_SECONDS = 0.02  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
@@ -45,6 +46,14 @@ class Job(NamedTuple):
     def keeps(self) -> bool:
         """Whether the client of a plain request keeps its connection."""
         return self.request is not None and self.request.keep
+
+
+def _is_local(conn: TConn) -> bool:
+    """Whether a proxy on this machine is the client: when that closes a connection, nobody waits for the answer.
+
+    Others may close their sending side alone, and read on.
+    """
+    return bool(conn.sock.family == socket.AF_UNIX)
 
 
 class Worker(Connections):
@@ -160,7 +169,7 @@ class Worker(Connections):
             self.recorder.busy = bool(self.waiting)
             if not self.admission.in_time(now, job.expiry):
                 self.refuse(job, "deadline_exceeded")
-            elif now > job.arrived + LOOK_SECONDS and is_gone(job.conn.sock):
+            elif (_is_local(job.conn) or now > job.arrived + LOOK_SECONDS) and is_gone(job.conn.sock):
                 self.refuse(job, "client_gone")
             elif self.gathering:
                 self.leave_poller(job.conn)
@@ -178,7 +187,7 @@ class Worker(Connections):
         """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
         answer = self.plain_answer(job, queued)
         if answer is not None:
-            self.finish(job.conn, answer, keep=job.keeps)
+            self.finish(job.conn, answer, keep=job.keeps, request=job.request)
             return
         conn = job.conn
         conn.queued = queued
@@ -188,7 +197,7 @@ class Worker(Connections):
         if conn.unsent or not keep:
             self.hand_over(conn, self.deliver, conn, keep)
         else:
-            super().finish_request(conn, Answered())
+            self.keep(conn)
 
     def work_together(self, job: Job) -> Any:
         """As `work`, in a thread: the engine answers several requests at once (model/batching.py)."""
@@ -230,11 +239,12 @@ class Worker(Connections):
         method, path = ("POST", job.request.path) if job.request else plain.target(job.data)
         keep = self.alive and (job.keeps if job.request else plain.is_all(job.data))
         answer = self.refusal(code, job.offered_id, method, path, time.monotonic() - job.arrived, keep=keep)
-        self.finish(job.conn, answer, keep=keep)
+        self.finish(job.conn, answer, keep=keep, request=job.request)
 
     def refuse_unread(self, conn: TConn, request: plain.Plain) -> None:
         """As `refuse`, for a plain request that comes while the worker is overloaded: in a storm thousands a second."""
         self.recorder.busy = bool(self.waiting)
         keep = self.alive and request.keep
         offered_id = self.dialects.offered_id(request.fields.get)
-        self.finish(conn, self.refusal("overloaded", offered_id, "POST", request.path, 0.0, keep=keep), keep=keep)
+        answer = self.refusal("overloaded", offered_id, "POST", request.path, 0.0, keep=keep)
+        self.finish(conn, answer, keep=keep, request=request)

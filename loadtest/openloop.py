@@ -153,9 +153,10 @@ def _value(head: bytes, name: bytes) -> bytes:
     return rest.split(b"\r\n", 1)[0].strip()
 
 
-def post(photo: bytes, kind: str = "image/jpeg") -> bytes:
-    """The bytes of a POST of a picture to /predict."""
-    return b"POST /predict HTTP/1.1\r\nHost: kiln\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+def post(photo: bytes, kind: str = "image/jpeg", *, keep: bool = True) -> bytes:
+    """The bytes of a POST of a picture to /predict. keep: the connection; else each request needs one of its own."""
+    return b"POST /predict HTTP/1.1\r\nHost: kiln\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        b"" if keep else b"Connection: close\r\n",
         kind.encode(),
         len(photo),
         photo,

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.overload", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="how long at each multiple (default: 5)")
     parser.add_argument("--engine", default="", help="engine to serve with (default: the bundle's own choice)")
+    parser.add_argument("--new-connections", action="store_true", help="one for each request, as many clients have")
     options = parser.parse_args(arguments)
     end_on_sigterm()
     console = Console()
@@ -38,12 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.sched_setaffinity(0, cores[:1])  # inherited by the server
     with servers.kiln(workers=1, engine=options.engine) as server:
         os.sched_setaffinity(0, cores[1:2])
-        _measure(console, server, options.seconds)
+        _measure(console, server, options.seconds, keep=not options.new_connections)
     return 0
 
 
-def _measure(console: Console, server: servers.Server, seconds: float) -> None:
-    request = openloop.post(servers.PHOTO.read_bytes())
+def _measure(console: Console, server: servers.Server, seconds: float, *, keep: bool) -> None:
+    request = openloop.post(servers.PHOTO.read_bytes(), keep=keep)
     capacity = _capacity(server.port, request)
     console.print(f"Capacity of one worker on one core: {capacity:,.0f} answers a second")
     calm = openloop.run(server.port, request, _CALM * capacity, seconds)

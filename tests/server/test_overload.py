@@ -10,6 +10,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest import openloop
+from tests import servers
 from tests.servers import Server, assert_error, connect, post_head, read_answer, wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -22,15 +23,19 @@ def head(*more: str) -> bytes:
     return post_head("/predict", "Content-Type: image/jpeg", f"Content-Length: {len(PHOTO)}", *more)
 
 
+def samples(server: Server, name: str) -> list[tuple[dict[str, str], float]]:
+    families = text_string_to_metric_families(requests.get(f"{server.url}/metrics", timeout=10).text)
+    return [(s.labels, s.value) for f in families for s in f.samples if s.name == name]
+
+
 def errors(server: Server) -> dict[str, float]:
-    text = requests.get(f"{server.url}/metrics", timeout=10).text
-    families = text_string_to_metric_families(text)
-    return {s.labels["code"]: s.value for f in families for s in f.samples if s.name == "kiln_errors_total"}
+    return {labels["code"]: value for labels, value in samples(server, "kiln_errors_total")}
 
 
-def test_a_storm_is_refused_at_once_and_leaves_nothing(start_service: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("keep", [True, False], ids=["kept connections", "new connections"])
+def test_a_storm_is_refused_at_once_and_leaves_nothing(start_service: Callable[..., Server], *, keep: bool) -> None:
     server = start_service(workers=1, deadline=0.2)
-    outcome = openloop.run(server.port, openloop.post(PHOTO), rate=4000, seconds=2)
+    outcome = openloop.run(server.port, openloop.post(PHOTO, keep=keep), rate=4000, seconds=2)
     assert not outcome.others
     assert len(outcome.answered) > 10
     assert len(outcome.refused) > len(outcome.answered)
@@ -39,6 +44,21 @@ def test_a_storm_is_refused_at_once_and_leaves_nothing(start_service: Callable[.
     assert found["overloaded"] + found.get("deadline_exceeded", 0) == len(outcome.refused)
     assert requests.post(f"{server.url}/predict", data=PHOTO, timeout=10).status_code == 200
     assert len(server.workers()) == 1
+
+
+def test_what_the_main_loop_answers_counts_for_no_thread(start_service: Callable[..., Server]) -> None:
+    server = start_service(workers=1)
+    with requests.Session() as session:
+        for _ in range(20):
+            assert session.get(f"{server.url}/models", timeout=10).status_code == 200
+            assert session.post(f"{server.url}/predict?top=1", data=PHOTO, timeout=10).status_code == 200
+
+    def idle() -> bool:
+        [(_, in_flight)] = samples(server, "kiln_requests_in_flight")
+        assert in_flight >= 0
+        return in_flight == 0
+
+    wait_for(idle, "no connection in a thread's hands")
 
 
 @pytest.mark.parametrize("cut", [0, len(head()) + 100])
@@ -96,3 +116,22 @@ def test_work_for_a_client_that_has_gone_is_dropped(start_service: Callable[...,
         return answered >= many + 1
 
     wait_for(counted, "every request to be answered or dropped")
+
+
+def test_a_proxy_s_client_that_has_gone_is_not_computed(tmp_path: Path) -> None:
+    many = 60
+    with servers.behind_nginx(tmp_path, workers=1) as server:
+        with connect(server.url) as first:
+            first.sendall(head() + PHOTO)
+            for _ in range(many):
+                with connect(server.url) as connection:
+                    connection.sendall(head() + PHOTO)
+            assert read_answer(first) is not None
+
+        def posts() -> float:
+            counted = samples(server, "kiln_requests_total")
+            return sum(value for labels, value in counted if labels["method"] in ("POST", "other"))
+
+        # One that nginx gave up before it had a connection to the worker never came here.
+        wait_for(lambda: posts() > many / 2, "most of them to be dealt with")
+        assert errors(server)["client_gone"] > many / 4
