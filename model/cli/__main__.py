@@ -22,8 +22,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "store"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done, or all is good. 1: something is bad or was refused; it says what to do."""
     options = _parser().parse_args(arguments)
-    # Relative to where the caller stood: the launcher has changed the folder.
-    store = Path(os.environ.get("KILN_CWD", ""), options.store) if options.store else _default_store()
+    store = _store(options.store)
     commands: dict[str, Callable[[Path, argparse.Namespace], int]] = {
         "list": _list,
         "inspect": _inspect,
@@ -39,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{fault.filename or store}: {fault.strerror or fault}", options)
 
 
-def _default_store() -> Path:
-    return Path(os.environ.get("KILN_STORE") or SHIPPED)
+def _store(named: str | None) -> Path:
+    """Relative to where the caller stands; the launcher is in its own folder by now."""
+    named = named or os.environ.get("KILN_STORE")
+    return Path(os.environ.get("KILN_CWD", ""), named) if named else SHIPPED
 
 
 def _list(store: Path, options: argparse.Namespace) -> int:
