@@ -216,6 +216,25 @@ def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_ow
     assert node.is_ready()
 
 
+def test_a_first_run_that_was_interrupted_is_made_good(node: Node) -> None:
+    """It ended while it copied: what it left does not get in the way of the next one."""
+    try:
+        node.run("sh", "-c", "mv /srv/kiln/store /srv/kiln/was && cp -R /srv/kiln/was /srv/kiln/store.new")
+        node.run("sh", "-c", "rm /srv/kiln/store.new/catdog/1/bundle.json && cp -R /opt/kiln/app /opt/kiln/app.old")
+        node.run(PROVISION)
+        node.run("diff", "-r", "/srv/kiln/was", "/srv/kiln/store")
+        assert (
+            node.out(
+                "find", "/opt/kiln", "/srv/kiln", "-maxdepth", "1", "(", "-name", "*.new", "-o", "-name", "*.old", ")"
+            )
+            == ""
+        )
+    finally:
+        node.run("rm", "-rf", "/srv/kiln/store", "/srv/kiln/store.new", "/opt/kiln/app.old")
+        node.run("mv", "/srv/kiln/was", "/srv/kiln/store")
+    assert node.is_ready()
+
+
 # --- Under load
 
 
