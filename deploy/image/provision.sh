@@ -211,10 +211,10 @@ file "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
 note nginx-reload
 
 step "systemd: the units, and fences around nginx"
-for unit in kiln.service kiln.socket; do
-    file "$source/deploy/systemd/$unit" "/etc/systemd/system/$unit" 0644 root:root
-    note units
-done
+file "$source/deploy/systemd/kiln.service" /etc/systemd/system/kiln.service 0644 root:root
+note units
+file "$source/deploy/systemd/kiln.socket" /etc/systemd/system/kiln.socket 0644 root:root
+note socket
 file "$source/deploy/systemd/nginx.service.conf" /etc/systemd/system/nginx.service.d/kiln.conf 0644 root:root
 note nginx-restart
 for unit in kiln.socket kiln.service nginx.service; do
@@ -235,12 +235,15 @@ if [[ -n $wrote ]] && booted; then systemctl restart systemd-sysctl; fi
 
 if booted; then
     step "Start, or take in what changed"
-    if noted units || noted nginx-restart; then systemctl daemon-reload; fi
-    systemctl start kiln.socket
-    if noted code || noted units; then
+    if noted units || noted socket || noted nginx-restart; then systemctl daemon-reload; fi
+    if noted socket; then
+        # A socket takes in its changes only when it is made anew; nginx answers 502 for that moment.
+        systemctl restart kiln.socket kiln.service
+    elif noted code || noted units; then
+        systemctl start kiln.socket
         systemctl restart kiln.service # requests wait in kiln.socket meanwhile
     else
-        systemctl start kiln.service
+        systemctl start kiln.socket kiln.service
     fi
     nginx -t -q
     if noted nginx-restart; then
