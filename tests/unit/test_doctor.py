@@ -156,6 +156,60 @@ def test_metrics_that_are_open(tmp_path: Path) -> None:
     assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "= /metrics", "= /other")))
 
 
+@pytest.mark.parametrize("rule", ["allow all;", "allow 0.0.0.0/0;", "allow ::/0;", "allow 128.0.0.0/1;"])
+def test_metrics_that_a_rule_opens(tmp_path: Path, rule: str) -> None:
+    """The first rule that fits decides."""
+    opened = make(tmp_path, "            allow 127.0.0.1;", f"            {rule}")
+    assert "hands /metrics to everybody" in problems(exposure.check(opened))
+    assert problems(exposure.check(make(tmp_path, "            deny all;\n", f"deny all; {rule}\n"))) == ""
+
+
+@pytest.mark.parametrize("rule", ["allow 10.0.0.0/8;", "allow 203.0.113.7;", "allow fd00::/8;", "allow unix:;"])
+def test_metrics_for_some(tmp_path: Path, rule: str) -> None:
+    assert problems(exposure.check(make(tmp_path, "            allow 127.0.0.1;", f"            {rule}"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/pub/ { proxy_pass http://kiln/; }", "/pub/metrics"),
+        ("/pub { proxy_pass http://kiln; location ~ x { return 404; } location /pub/a/ { proxy_pass http://kiln/; } }",
+         "/pub/a/metrics"),
+        ("/m { proxy_pass http://kiln/metrics; }", "/m"),
+        ("= /numbers { proxy_pass http://kiln/metrics; }", "/numbers"),
+        ("/pub/ { proxy_pass http://unix:/run/kiln/kiln.sock:/; }", "/pub/metrics"),
+        ("/pub/ { proxy_pass http://kiln/; allow all; location = /metrics { return 404; } }", "/pub/metrics"),
+    ],
+)  # fmt: skip
+def test_metrics_by_another_way(tmp_path: Path, location: str, path: str) -> None:
+    found = problems(exposure.check(make(tmp_path, "        location / {", f"location {location}\n location / {{")))
+    assert f"everybody as {path}, since proxy_pass http://" in found
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/pub/ { location = /pub/metrics { return 404; } proxy_pass http://kiln/; }",
+        "/pub/ { location =/pub/metrics { return 403; } proxy_pass http://kiln/; }",
+        "/pub/ { proxy_pass http://kiln/; allow 10.0.0.0/8; deny all; }",
+        "/pub/ { proxy_pass http://kiln/; } location ~ metrics$ { return 404; }",
+        "/v1/ { proxy_pass http://kiln/v1/; }",
+        "/other/ { proxy_pass http://127.0.0.1:3000/; }",
+    ],
+)
+def test_ways_that_do_not_lead_to_metrics(tmp_path: Path, location: str) -> None:
+    assert (
+        problems(exposure.check(make(tmp_path, "        location / {", f"location {location}\n location / {{"))) == ""
+    )
+
+
+def test_metrics_in_every_server(tmp_path: Path) -> None:
+    """One that closes them is not enough; where a server closes all, its locations inherit that."""
+    second = "server { listen 81; %s location / { proxy_pass http://kiln; } }\n    upstream kiln {"
+    assert "hands /metrics" in problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "")))
+    assert problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "deny all;"))) == ""
+
+
 @pytest.fixture
 def run() -> Iterator[Path]:
     with short_folder() as folder:
