@@ -17,7 +17,7 @@ from app.settings import Settings
 from deploy.doctor import chain as chains
 from deploy.doctor import nginx, rights, unit
 from deploy.doctor.chain import Chain
-from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, sockets, store, timeouts
+from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, retries, sockets, store, timeouts
 from deploy.doctor.findings import Findings, Level
 from tests.servers import NGINX_CONF, short_folder
 
@@ -109,7 +109,8 @@ def test_memory_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "check", [exposure.check, timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check]
+    "check",
+    [exposure.check, timeouts.check, retries.check, bodies.check, store.check, keys.check, files.check, memory.check],
 )
 def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings]) -> None:
     assert problems(check(make(tmp_path))) == ""
@@ -149,6 +150,20 @@ def test_timeouts_out_of_order(tmp_path: Path, change: dict[str, object], said: 
 )
 def test_body_limits_that_differ(tmp_path: Path, change: dict[str, object], said: str) -> None:
     assert said in problems(bodies.check(make(tmp_path, **change)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("proxy_next_upstream error;", "proxy_next_upstream error timeout non_idempotent;"),
+        (
+            "        location / {",
+            "location /v2/ { proxy_pass http://kiln; proxy_next_upstream non_idempotent error; } location / {",
+        ),
+    ],
+)
+def test_posts_that_are_repeated(tmp_path: Path, old: str, new: str) -> None:
+    assert "non_idempotent" in problems(retries.check(make(tmp_path, old, new)))
 
 
 def test_metrics_that_are_open(tmp_path: Path) -> None:
