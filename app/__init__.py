@@ -67,8 +67,9 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     recording.install(app, recorder)
     if config.api_keys:
         from .keys import guard
+        from .telemetry.declared import FOLDER
 
-        guard.install(app, guard.Guard(Path(config.api_keys), config.worker_count()), spoken.probes)
+        guard.install(app, guard.Guard(Path(config.api_keys), FOLDER), spoken.probes)
     routes.install(app)
     store.wait(config.load_wait)
     return app

@@ -14,6 +14,7 @@ from .telemetry import request_id
 from .telemetry.recording import Recorder
 from .telemetry.timing import KILN
 
+DEADLINE_HEADER = "X-Deadline-Ms"
 # How much of the time to its deadline a request may be expected to wait; the rest is for it, and for bad guesses.
 _SHARE = 0.6
 _WEIGHT = 0.05  # of the newest piece of work in the mean

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from flask import Flask, Request, request
@@ -15,44 +14,23 @@ from ..errors import RequestError
 from ..telemetry.logs import logger
 from . import file
 from .file import Key, KeysError
+from .rates import Bucket, Moment
 
 # For whoever watches over the node. That /metrics is not for everybody is nginx's matter.
 OPEN = frozenset({"/live", "/ready", "/metrics"})
 _HEADERS = "Authorization: Bearer KEY or X-API-Key: KEY"
 
 
-class Bucket:
-    """So many requests a second, and at most a second's worth of them (or one) at once."""
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
-        self._most = max(1.0, rate)
-        self._left = self._most
-        self._clock = clock
-        self._seen = clock()
-
-    def take(self) -> float:
-        """Seconds to wait for one; 0 where it was there, and then it is taken."""
-        now = self._clock()
-        self._left = min(self._most, self._left + (now - self._seen) * self.rate)
-        self._seen = now
-        if self._left >= 1:
-            self._left -= 1
-            return 0.0
-        return (1 - self._left) / self.rate
-
-
 class Guard:
     """The keys of one worker. It looks at the file with each request, and reads it when it has changed.
 
-    workers: how many share a key's rate. Each gives its part, and requests do not spread evenly, so that a key may
-    meet its limit a little early; more than the rate it never gets.
+    folder: where all workers count together what a key uses of its rate; None: this one counts alone.
     Raises KeysError or OSError where the file cannot be used at start; later on, the keys stay as they were.
     """
 
-    def __init__(self, path: Path, workers: int) -> None:
+    def __init__(self, path: Path, folder: Path | None = None) -> None:
         self._path = path
-        self._workers = workers
+        self._folder = folder
         self._lock = threading.Lock()
         self._buckets: dict[str, Bucket] = {}
         self._seen = self._look()
@@ -72,12 +50,12 @@ class Guard:
             raise RequestError(429, "too_many_requests", message, {"Retry-After": str(math.ceil(seconds))})
 
     def _wait(self, key: Key) -> float:
-        share = key.rate / self._workers
         with self._lock:
             bucket = self._buckets.get(key.name)
-            if bucket is None or bucket.rate != share:
-                bucket = self._buckets[key.name] = Bucket(share)
-            return bucket.take()
+            if bucket is None:
+                bucket = self._buckets[key.name] = Bucket(key.rate, Moment(self._folder, key.name))
+            bucket.rate = key.rate
+        return bucket.take()
 
     def _follow(self) -> None:
         seen = self._look()
@@ -90,7 +68,8 @@ class Guard:
             logger.error("API keys stay as they were: %s", wrong)
             return
         names = {key.name for key in self._keys}
-        self._buckets = {name: bucket for name, bucket in self._buckets.items() if name in names}
+        for name in self._buckets.keys() - names:
+            del self._buckets[name]
         logger.info("API keys: %s", ", ".join(sorted(names)) or "none")
 
     def _look(self) -> tuple[int, ...]:

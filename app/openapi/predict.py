@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from model.store import Model
 
+from ..admission import DEADLINE_HEADER
 from ..predictions import DEFAULT_TOP
 from ..selection import CLIENT_HEADER
 from ..settings import Settings
@@ -20,7 +21,7 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
         "summary": "Ask a model about one or more pictures, or instances of its tensors",
         "description": "What a model takes and answers is at /models/{name}. Content-Encoding: gzip and deflate are "
         "taken.",
-        "parameters": [*choice(models), *top(models), id_parameter(), _client()],
+        "parameters": [*choice(models), *top(models), id_parameter(), _client(), _deadline()],
         "requestBody": {"required": True, "content": _content(models, settings)},
         "responses": {
             "200": ok(JSON, answer(models), "One prediction for each instance, in order"),
@@ -33,7 +34,7 @@ def predict(models: Sequence[Model], settings: Settings) -> Schema:
                 f"The body is, or unpacks to, over {settings.max_body_bytes} bytes, or a picture has too many pixels"
             ),
             "415": error("A media type, content encoding or picture format that is not taken"),
-            "503": error("The model is not ready"),
+            "503": error("The model is not ready, or work could not begin in time"),
         },
     }
 
@@ -72,6 +73,16 @@ def _client() -> Schema:
         "schema": {"type": "string"},
         "description": "who asks: where two versions share the requests, one client gets the same one each time; "
         "without it the client's address counts",
+    }
+
+
+def _deadline() -> Schema:
+    return {
+        "name": DEADLINE_HEADER,
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": "milliseconds in which work on the request must begin, else 503; a whole number, which shortens "
+        "the service's own deadline, and anything else counts for nothing",
     }
 
 

@@ -19,10 +19,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from .values import Values
 
+# What all workers of a master share, in memory; none where there is no master.
+FOLDER = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) if os.environ.get("PROMETHEUS_MULTIPROC_DIR") else None
 SHARED: Values | None = None
-if _FOLDER := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+if FOLDER:
     # Workers import this after the fork.
-    SHARED = Values(Path(_FOLDER), os.environ.get("KILN_WORKER_SLOT") or str(os.getpid()))
+    SHARED = Values(FOLDER, os.environ.get("KILN_WORKER_SLOT") or str(os.getpid()))
     prometheus_client.values.ValueClass = SHARED
 
 REGISTRY = CollectorRegistry()

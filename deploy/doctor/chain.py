@@ -59,6 +59,13 @@ class Chain:
         """Whom the service runs as; empty: whoever asks."""
         return self.unit.last("User") if self.unit else ""
 
+    def is_kiln(self, target: str) -> bool:
+        """Whether a proxy_pass with that target hands on to Kiln."""
+        name, _ = nginx.split(target)
+        if self.way and name == nginx.split(self.way.target)[0]:
+            return True
+        return any(self.listens in server for server in _servers(self.nginx, name))
+
 
 def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None) -> tuple[Chain | None, list[Finding]]:
     """(the chain, what could not be read). None where the rest is not worth a look."""
@@ -118,13 +125,19 @@ def _arguments(service: Unit | None) -> list[str]:
     return ["--config", "deploy/gunicorn.conf.py"] if at is None else words[at + 1 :]
 
 
+def _servers(tree: list[Directive], name: str) -> list[str]:
+    """Whom a proxy_pass means: the servers of an upstream, or whom it names itself."""
+    group = nginx.upstreams(tree).get(name)
+    return [one.arguments[0] for one in group.block if one.name == "server"] if group else [name]
+
+
 def _way(tree: list[Directive], listens: str) -> tuple[Way | None, Directive | None]:
     """Of nginx's locations the one that leads to where gunicorn listens, else one whose name says Kiln."""
     groups = nginx.upstreams(tree)
     found = []
     for way in nginx.ways(tree):
-        group = groups.get(way.target.partition("://")[2].partition("/")[0])
-        servers = [one.arguments[0] for one in group.block if one.name == "server"] if group else [way.target]
+        name, _ = nginx.split(way.target)
+        group, servers = groups.get(name), _servers(tree, name)
         here = any(listens in server for server in servers)
         found.append((not here, "kiln" not in f"{way.target} {servers}", way, group))
     found = [one for one in found if not (one[0] and one[1])]

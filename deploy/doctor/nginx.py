@@ -73,6 +73,19 @@ def ways(tree: list[Directive], inherited: dict[str, tuple[str, ...]] | None = N
             yield from ways(one.block, values)
 
 
+def split(target: str) -> tuple[str, str]:
+    """Of a proxy_pass: whom it names (an upstream, host:port or unix:PATH), and its URI part, empty where it has none.
+
+    The URI part stands in for what the location's own path matched.
+    """
+    rest = target.partition("://")[2]
+    if rest.startswith("unix:"):
+        path, _, uri = rest.removeprefix("unix:").partition(":")
+        return f"unix:{path}", uri
+    name, slash, uri = rest.partition("/")
+    return name, slash + uri
+
+
 def upstreams(tree: list[Directive]) -> dict[str, Directive]:
     """The groups of servers, by name."""
     return {one.arguments[0]: one for one in find(tree, "upstream")}

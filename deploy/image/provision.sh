@@ -77,8 +77,8 @@ tree() { # FROM TO : a folder of code, root's, replaced as a whole; sets $wrote
     tar -C "$1" --exclude=__pycache__ --exclude=./training --exclude=./store -cf - . |
         tar -C "$staged" --no-same-owner -xf -
     chmod -R u=rwX,go=rX "$staged"
+    rm -rf "$2.new" "$2.old" # of a run that was interrupted
     if diff -rq --no-dereference --exclude=__pycache__ "$staged" "$2" >/dev/null 2>&1; then return; fi
-    rm -rf "$2.new" "$2.old"
     cp -R "$staged" "$2.new"
     [[ ! -d $2 ]] || mv "$2" "$2.old"
     mv "$2.new" "$2"
@@ -185,6 +185,7 @@ fi
 step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
 if [[ ! -d $store ]]; then
     folder /srv/kiln 0755 root:root
+    rm -rf "$store.new" # of a run that was interrupted
     cp -R --no-preserve=mode,ownership "$source/model/store" "$store.new"
     chmod -R u=rwX,go=rX "$store.new"
     mv "$store.new" "$store"
@@ -194,7 +195,8 @@ fi
 step "Settings: in /etc/kiln/kiln.env, made once; readable by the service, because a setting may be a secret"
 folder /etc/kiln 0755 root:root
 if [[ ! -f /etc/kiln/kiln.env ]]; then
-    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env
+    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
+    mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
     changed /etc/kiln/kiln.env
 fi
 owned /etc/kiln/kiln.env 0640 root:kiln
@@ -209,10 +211,10 @@ file "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
 note nginx-reload
 
 step "systemd: the units, and fences around nginx"
-for unit in kiln.service kiln.socket; do
-    file "$source/deploy/systemd/$unit" "/etc/systemd/system/$unit" 0644 root:root
-    note units
-done
+file "$source/deploy/systemd/kiln.service" /etc/systemd/system/kiln.service 0644 root:root
+note units
+file "$source/deploy/systemd/kiln.socket" /etc/systemd/system/kiln.socket 0644 root:root
+note socket
 file "$source/deploy/systemd/nginx.service.conf" /etc/systemd/system/nginx.service.d/kiln.conf 0644 root:root
 note nginx-restart
 for unit in kiln.socket kiln.service nginx.service; do
@@ -233,12 +235,15 @@ if [[ -n $wrote ]] && booted; then systemctl restart systemd-sysctl; fi
 
 if booted; then
     step "Start, or take in what changed"
-    if noted units || noted nginx-restart; then systemctl daemon-reload; fi
-    systemctl start kiln.socket
-    if noted code || noted units; then
+    if noted units || noted socket || noted nginx-restart; then systemctl daemon-reload; fi
+    if noted socket; then
+        # A socket takes in its changes only when it is made anew; nginx answers 502 for that moment.
+        systemctl restart kiln.socket kiln.service
+    elif noted code || noted units; then
+        systemctl start kiln.socket
         systemctl restart kiln.service # requests wait in kiln.socket meanwhile
     else
-        systemctl start kiln.service
+        systemctl start kiln.socket kiln.service
     fi
     nginx -t -q
     if noted nginx-restart; then

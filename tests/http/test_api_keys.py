@@ -153,13 +153,13 @@ def test_no_key_is_ever_logged(guarded: FlaskClient, keys: Path, said: pytest.Lo
         assert secret not in said.text
 
 
-def test_a_key_has_its_rate_and_a_worker_its_share(guarded: FlaskClient, keys: Path) -> None:
-    slow, free = file.add(keys, "slow", rate=0.02), file.add(keys, "free")  # one in 100 s from each of two workers
+def test_a_key_has_its_rate(guarded: FlaskClient, keys: Path) -> None:
+    slow, free = file.add(keys, "slow", rate=0.02), file.add(keys, "free")  # one in 50 s
     assert status(guarded, slow) == 200
     answer = guarded.get("/models", headers={"X-API-Key": slow})
     assert answer.status_code == 429
     assert answer.json["error"]["code"] == "too_many_requests"
-    assert 90 <= int(answer.headers["Retry-After"]) <= 100
+    assert 40 <= int(answer.headers["Retry-After"]) <= 50
     assert [status(guarded, free) for _ in range(5)] == [200] * 5
     assert status(guarded, "wrong") == 401
     assert status(guarded, slow, "/live") == 200

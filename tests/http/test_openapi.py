@@ -31,7 +31,9 @@ def documented(app: Flask, name: str) -> dict[str, Any]:
 def test_the_document_of_many_is_valid(many: FlaskClient) -> None:
     found = many.get("/openapi.json").json
     validate(found)
-    names = next(p for p in found["paths"]["/predict"]["post"]["parameters"] if p["name"] == "model")["schema"]
+    parameters = {one["name"]: one for one in found["paths"]["/predict"]["post"]["parameters"]}
+    assert parameters.keys() >= {"model", "version", "label", "X-Client-ID", "X-Deadline-Ms", "X-Request-ID"}
+    names = parameters["model"]["schema"]
     assert names["default"] == names["enum"][0] == "pets"
     assert "broken" not in names["enum"]
 

@@ -216,6 +216,45 @@ def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_ow
     assert node.is_ready()
 
 
+def socket_in_force(node: Node) -> tuple[str, str]:
+    """(backlog, inode) of the socket itself; systemctl shows the file's words once they are read."""
+    fields = node.out("ss", "--no-header", "--listening", "--unix", "src", "/run/kiln/kiln.sock").split()
+    return fields[3], fields[5]
+
+
+def test_a_changed_socket_is_made_anew_and_no_other(node: Node) -> None:
+    shipped, before = socket_in_force(node)
+    node.run("touch", "/var/lib/kiln-provision/code")  # an update of the code alone, which restarts the service
+    node.run(PROVISION)
+    assert socket_in_force(node) == (shipped, before)
+    node.run("sed", "-i", "s/^Backlog=.*/Backlog=7/", "/etc/systemd/system/kiln.socket")
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "restart", "kiln.socket", "kiln.service")
+    assert socket_in_force(node)[0] == "7"
+    node.run(PROVISION)
+    assert socket_in_force(node)[0] == shipped == "2048"
+    assert node.is_ready()
+
+
+def test_a_first_run_that_was_interrupted_is_made_good(node: Node) -> None:
+    """It ended while it copied: what it left does not get in the way of the next one."""
+    try:
+        node.run("sh", "-c", "mv /srv/kiln/store /srv/kiln/was && cp -R /srv/kiln/was /srv/kiln/store.new")
+        node.run("sh", "-c", "rm /srv/kiln/store.new/catdog/1/bundle.json && cp -R /opt/kiln/app /opt/kiln/app.old")
+        node.run(PROVISION)
+        node.run("diff", "-r", "/srv/kiln/was", "/srv/kiln/store")
+        assert (
+            node.out(
+                "find", "/opt/kiln", "/srv/kiln", "-maxdepth", "1", "(", "-name", "*.new", "-o", "-name", "*.old", ")"
+            )
+            == ""
+        )
+    finally:
+        node.run("rm", "-rf", "/srv/kiln/store", "/srv/kiln/store.new", "/opt/kiln/app.old")
+        node.run("mv", "/srv/kiln/was", "/srv/kiln/store")
+    assert node.is_ready()
+
+
 # --- Under load
 
 

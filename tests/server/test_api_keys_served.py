@@ -39,6 +39,21 @@ def test_keys_through_nginx(tmp_path: Path, photo: bytes) -> None:
     assert "Bearer" not in said
 
 
+def test_a_rate_is_of_all_workers_together(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    key = file.add(keys, "phone", rate=0.04)
+    other = file.add(keys, "desk", rate=8)
+    with servers.gunicorn(tmp_path, workers=4, api_keys=keys) as server:
+
+        def ask(key: str) -> int:
+            return requests.get(f"{server.url}/models", headers={"X-API-Key": key}, timeout=20).status_code
+
+        assert [ask(key) for _ in range(20)] == [200] + [429] * 19
+        with requests.Session() as session:  # a second's worth at once, on one connection and so from one worker
+            session.headers["X-API-Key"] = other
+            assert [session.get(f"{server.url}/models", timeout=20).status_code for _ in range(8)] == [200] * 8
+
+
 def test_keys_without_nginx(tmp_path: Path, photo: bytes) -> None:
     keys = tmp_path / "keys"
     key = file.add(keys, "phone")

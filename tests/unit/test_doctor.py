@@ -17,7 +17,7 @@ from app.settings import Settings
 from deploy.doctor import chain as chains
 from deploy.doctor import nginx, rights, unit
 from deploy.doctor.chain import Chain
-from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, sockets, store, timeouts
+from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, retries, sockets, store, timeouts
 from deploy.doctor.findings import Findings, Level
 from tests.servers import NGINX_CONF, short_folder
 
@@ -109,7 +109,8 @@ def test_memory_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "check", [exposure.check, timeouts.check, bodies.check, store.check, keys.check, files.check, memory.check]
+    "check",
+    [exposure.check, timeouts.check, retries.check, bodies.check, store.check, keys.check, files.check, memory.check],
 )
 def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings]) -> None:
     assert problems(check(make(tmp_path))) == ""
@@ -151,9 +152,77 @@ def test_body_limits_that_differ(tmp_path: Path, change: dict[str, object], said
     assert said in problems(bodies.check(make(tmp_path, **change)))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("proxy_next_upstream error;", "proxy_next_upstream error timeout non_idempotent;"),
+        (
+            "        location / {",
+            "location /v2/ { proxy_pass http://kiln; proxy_next_upstream non_idempotent error; } location / {",
+        ),
+    ],
+)
+def test_posts_that_are_repeated(tmp_path: Path, old: str, new: str) -> None:
+    assert "non_idempotent" in problems(retries.check(make(tmp_path, old, new)))
+
+
 def test_metrics_that_are_open(tmp_path: Path) -> None:
     assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "            deny all;\n")))
     assert "hands /metrics to everybody" in problems(exposure.check(make(tmp_path, "= /metrics", "= /other")))
+
+
+@pytest.mark.parametrize("rule", ["allow all;", "allow 0.0.0.0/0;", "allow ::/0;", "allow 128.0.0.0/1;"])
+def test_metrics_that_a_rule_opens(tmp_path: Path, rule: str) -> None:
+    """The first rule that fits decides."""
+    opened = make(tmp_path, "            allow 127.0.0.1;", f"            {rule}")
+    assert "hands /metrics to everybody" in problems(exposure.check(opened))
+    assert problems(exposure.check(make(tmp_path, "            deny all;\n", f"deny all; {rule}\n"))) == ""
+
+
+@pytest.mark.parametrize("rule", ["allow 10.0.0.0/8;", "allow 203.0.113.7;", "allow fd00::/8;", "allow unix:;"])
+def test_metrics_for_some(tmp_path: Path, rule: str) -> None:
+    assert problems(exposure.check(make(tmp_path, "            allow 127.0.0.1;", f"            {rule}"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/pub/ { proxy_pass http://kiln/; }", "/pub/metrics"),
+        ("/pub { proxy_pass http://kiln; location ~ x { return 404; } location /pub/a/ { proxy_pass http://kiln/; } }",
+         "/pub/a/metrics"),
+        ("/m { proxy_pass http://kiln/metrics; }", "/m"),
+        ("= /numbers { proxy_pass http://kiln/metrics; }", "/numbers"),
+        ("/pub/ { proxy_pass http://unix:/run/kiln/kiln.sock:/; }", "/pub/metrics"),
+        ("/pub/ { proxy_pass http://kiln/; allow all; location = /metrics { return 404; } }", "/pub/metrics"),
+    ],
+)  # fmt: skip
+def test_metrics_by_another_way(tmp_path: Path, location: str, path: str) -> None:
+    found = problems(exposure.check(make(tmp_path, "        location / {", f"location {location}\n location / {{")))
+    assert f"everybody as {path}, since proxy_pass http://" in found
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/pub/ { location = /pub/metrics { return 404; } proxy_pass http://kiln/; }",
+        "/pub/ { location =/pub/metrics { return 403; } proxy_pass http://kiln/; }",
+        "/pub/ { proxy_pass http://kiln/; allow 10.0.0.0/8; deny all; }",
+        "/pub/ { proxy_pass http://kiln/; } location ~ metrics$ { return 404; }",
+        "/v1/ { proxy_pass http://kiln/v1/; }",
+        "/other/ { proxy_pass http://127.0.0.1:3000/; }",
+    ],
+)
+def test_ways_that_do_not_lead_to_metrics(tmp_path: Path, location: str) -> None:
+    assert (
+        problems(exposure.check(make(tmp_path, "        location / {", f"location {location}\n location / {{"))) == ""
+    )
+
+
+def test_metrics_in_every_server(tmp_path: Path) -> None:
+    """One that closes them is not enough; where a server closes all, its locations inherit that."""
+    second = "server { listen 81; %s location / { proxy_pass http://kiln; } }\n    upstream kiln {"
+    assert "hands /metrics" in problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "")))
+    assert problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "deny all;"))) == ""
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from app.keys import __main__ as command
 from app.keys import file
 from app.keys.file import Key, KeysError
-from app.keys.guard import Bucket
+from app.keys.rates import Bucket, Moment
 
 pytestmark = pytest.mark.unit
 
@@ -110,7 +110,7 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_bucket_gives_its_rate_and_a_second_s_worth_at_once() -> None:
     now = 100.0
-    bucket = Bucket(4, lambda: now)
+    bucket = Bucket(4, Moment(), lambda: now)
     assert [bucket.take() for _ in range(5)] == [0, 0, 0, 0, 0.25]
     now += 0.5
     assert [bucket.take() for _ in range(3)] == [0, 0, 0.25]
@@ -120,9 +120,32 @@ def test_a_bucket_gives_its_rate_and_a_second_s_worth_at_once() -> None:
 
 def test_a_bucket_of_less_than_one_a_second() -> None:
     now = 0.0
-    bucket = Bucket(0.25, lambda: now)
+    bucket = Bucket(0.25, Moment(), lambda: now)
     assert [bucket.take(), bucket.take()] == [0, 4]
     now = 3.0
     assert bucket.take() == 1
     now = 4.0
     assert bucket.take() == 0
+
+
+def test_workers_count_together(tmp_path: Path) -> None:
+    """Whichever of them a request reaches: none of one that comes evenly is refused, and no more than the rate pass."""
+    now = 100.0
+    workers = [Bucket(10, Moment(tmp_path, "phone"), lambda: now) for _ in range(4)]
+    for number in range(100):
+        assert workers[0 if number < 50 else number % 4].take() == 0
+        now += 0.1
+    now += 1000
+    assert [workers[number % 4].take() == 0 for number in range(12)] == [True] * 10 + [False] * 2
+    assert Bucket(10, Moment(tmp_path, "other"), lambda: now).take() == 0
+
+
+def test_a_rate_that_is_raised_holds_at_once(tmp_path: Path) -> None:
+    slow, fast = (Bucket(rate, Moment(tmp_path, "phone"), lambda: 100.0) for rate in (0.01, 10))
+    assert [slow.take(), slow.take()] == [0, 100]
+    assert fast.take() == pytest.approx(0.1)
+
+
+def test_without_room_each_counts_alone(tmp_path: Path) -> None:
+    bucket = Bucket(1, Moment(tmp_path / "nowhere", "phone"), lambda: 100.0)
+    assert [bucket.take(), bucket.take()] == [0, 1]

@@ -163,6 +163,22 @@ def test_the_templates_are_hcl_and_build_on_three_clouds_with_one_script() -> No
     assert text.index("deploy/image/provision.sh") < text.index("deploy/image/seal.sh")
 
 
+def test_the_templates_execute_nothing_below_run() -> None:
+    """Debian mounts /run noexec: a script there is read by bash, and starts none that lies beside it."""
+    [build] = templates()["kiln.pkr.hcl"]["build"]
+    lines = [
+        line.strip('"') for one in build["provisioner"] for step in one.values() for line in step.get("inline", [])
+    ]
+    scripts = [line.split() for line in lines if line.split()[-1].endswith(".sh")]
+    assert [Path(words[-1]).name for words in scripts] == ["provision.sh", "seal.sh"]
+    for words in scripts:
+        assert words[0] == "bash", words
+        text = (IMAGE / Path(words[-1]).name).read_text()
+        assert not re.search(
+            r"^\s*(exec |sudo )?[\"']?(\$\{?(source|here|BASH_SOURCE)\b|\./|/run/)\S*", text, re.MULTILINE
+        )
+
+
 def test_each_variable_of_the_templates_is_declared_and_used() -> None:
     text = "".join(file.read_text() for file in (IMAGE / "packer").glob("*.pkr.hcl"))
     assert set(re.findall(r"\bvar\.(\w+)", text)) == set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from ..chain import Chain
 from ..findings import Findings
-from . import bodies, capacity, exposure, files, keys, memory, sockets, store, timeouts
+from . import bodies, capacity, exposure, files, keys, memory, retries, sockets, store, timeouts
 
 ALL: tuple[Callable[[Chain], Findings], ...] = (
     sockets.check,
     exposure.check,
     timeouts.check,
+    retries.check,
     bodies.check,
     store.check,
     keys.check,

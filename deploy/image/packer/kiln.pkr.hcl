@@ -57,12 +57,13 @@ build {
       "KILN_COMMIT=${var.commit}",
     ]
     inline_shebang = "/bin/bash -e"
+    # Handed to bash: Debian mounts /run noexec.
     inline = [
       "mkdir /run/kiln-source",
       "tar -C /run/kiln-source -xzf /tmp/kiln.tar.gz",
-      "/run/kiln-source/deploy/image/provision.sh",
+      "bash /run/kiln-source/deploy/image/provision.sh",
       "curl --fail --silent --show-error --retry 30 --retry-connrefused http://127.0.0.1/ready",
-      "/run/kiln-source/deploy/image/seal.sh",
+      "bash /run/kiln-source/deploy/image/seal.sh",
     ]
   }
 
