@@ -74,3 +74,12 @@ def test_no_photos(tmp_path: Path) -> None:
     result = jmeter(tmp_path, f"-Jphotos={tmp_path}")
     assert result.returncode == 1
     assert f"kiln: {tmp_path} has no photos" in result.stderr
+
+
+def test_numbers_that_are_none_are_named_all_at_once(tmp_path: Path) -> None:
+    wrong = ("users=abc", "duration=0", "ramp=-1", "think=1s", "port=http", "p95=nan", "p99=300ms", "errors=5")
+    result = jmeter(tmp_path, *(f"-J{option}" for option in wrong))
+    assert result.returncode == 1
+    for option in wrong:
+        assert f"kiln: -J{option} is no " in result.stderr
+    assert "no request was answered" not in result.stderr
