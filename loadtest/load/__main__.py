@@ -30,7 +30,7 @@ _ROUNDS = 3  # fewer show no spread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write. Exit status 1 says that there is no report, or that a point of it had no answers."""
+    """Measure, print, write. Exit status 1 says that there is no report, or that too much of it are errors."""
     options = _parser().parse_args(arguments)
     end_on_sigterm()
     console = Console()
@@ -39,14 +39,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = _path(options.output)
         _write(report, folder)
     except Failed as failed:
-        Console(stderr=True).print(f"kiln: {failed}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(str(failed))
         return 1
     except KeyboardInterrupt:
         console.print("Stopped; everything that was started is ended.")
         return 130
     console.print(_table(report))
     console.print(f"Written: {folder}/report.html, report.json and PNG plots", markup=False, highlight=False)
-    return 0 if all(point["p99_ms"] for point in report["points"]) else 1
+    problems = _problems(report, options.max_error_rate)
+    for problem in problems:
+        _complain(problem)
+    return 1 if problems else 0
+
+
+def _complain(problem: str) -> None:
+    Console(stderr=True).print(f"kiln: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _problems(report: dict[str, Any], most: float) -> list[str]:
+    """What speaks against the report as a whole. most: part of the requests of a point that may be errors."""
+    found = []
+    for point in report["points"]:
+        errors = sum(point["errors"].values())
+        share = errors / (errors + sum(point["histogram"]["counts"]) or 1)
+        if share > most or not point["p99_ms"]:
+            found.append(
+                f"{point['users']} users: error rate {share:.4f}, at most {most:g} wanted: {'; '.join(point['faults'])}"
+            )
+    return found
 
 
 def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -150,6 +170,9 @@ def _parser() -> argparse.ArgumentParser:
         "--duration", type=_seconds, default=20.0, metavar="SECONDS", help="of each point in a round (default: 20)"
     )
     parser.add_argument("--rounds", type=_rounds, default=_ROUNDS, help="how often each point is measured, at least 3")
+    parser.add_argument(
+        "--max-error-rate", type=_part, default=0.0, metavar="PART", help="fail above it at any point (default: 0)"
+    )
     parser.add_argument("--output", default="reports/load", metavar="DIR", help="(default: reports/load)")
     parser.add_argument("--photos", metavar="DIR", help="photos to post, in turns (default: one of a cat)")
     parser.add_argument("--way", choices=WAYS, default="raw", help="how to post (default: raw)")
@@ -176,6 +199,16 @@ def _rounds(text: str) -> int:
 
 def _steps(text: str) -> list[int]:
     return sorted({_count(part) for part in text.split(",")})
+
+
+def _part(text: str) -> float:
+    try:
+        part = float(text)
+    except ValueError:
+        part = math.nan
+    if not 0 <= part <= 1:
+        raise argparse.ArgumentTypeError("a part from 0 to 1 is needed, 0.01 is one in 100")
+    return part
 
 
 def _seconds(text: str) -> float:

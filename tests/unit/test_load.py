@@ -171,6 +171,8 @@ def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ["--duration", "inf"],
         ["--rounds", "2"],
         ["--way", "fax"],
+        ["--max-error-rate", "nan"],
+        ["--max-error-rate", "5"],
     ],
 )
 def test_options_that_make_no_sense(arguments: list[str]) -> None:
