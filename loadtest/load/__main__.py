@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     console.print(_table(report))
     console.print(f"Written: {folder}/report.html, report.json and PNG plots", markup=False, highlight=False)
+    for warning in report["warnings"]:
+        console.print(f"The report warns: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     problems = _problems(report, options.max_error_rate)
     for problem in problems:
         _complain(problem)
@@ -90,6 +92,11 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             )
     count = options.cores or cores.usable()
     warnings = [warning] if warning else []
+    if any("status 429" in point.errors for point in points):
+        warnings.append(
+            "The server limits what one address or key may ask (429), and that is what was measured. docs/load.md says "
+            "how to lift the limit for the test."
+        )
     if not server.roots:
         warnings.append("The server's CPU and memory were not measured: name its first process here with --pid.")
     return {

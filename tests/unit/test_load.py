@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import itertools
 import json
 import socket
 import threading
@@ -125,6 +128,47 @@ def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> Non
     assert set(outcome.errors) == {"status 503"}
     assert 0 <= len(outcome.answered) - outcome.errors["status 503"] <= 2
     assert all(took > 0 for took in outcome.answered)
+
+
+@contextlib.contextmanager
+def a_server(*statuses: int) -> Iterator[str]:
+    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL."""
+    turns = itertools.cycle(statuses)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer(200, b'{"models": [{"name": "m", "version": "1", "engine": "litert"}]}')
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(next(turns), b"{}")
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_limit_of_the_server_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with a_server(200, 429) as url:
+        assert main(["--url", url, "--users", "1", "--duration", "0.05", "--output", str(tmp_path)]) == 1
+    assert "limits what one address or key may ask" in capsys.readouterr().out
+    assert any("(429)" in warning for warning in json.loads((tmp_path / "report.json").read_text())["warnings"])
 
 
 def test_a_connection_that_is_closed_is_an_error_and_made_anew(listener: socket.socket) -> None:

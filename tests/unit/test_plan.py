@@ -178,6 +178,7 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("changes", "p99", "message"),
     [
         ({}, "9", "cannot be met: the lowest measured is 10.0 ms"),
+        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 users: 7 x status 429"),
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
