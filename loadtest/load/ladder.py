@@ -29,6 +29,7 @@ class Point:
     errors: collections.Counter[str] = field(default_factory=collections.Counter)
     cores: dict[str, list[float]] = field(default_factory=dict)  # by process
     memory_mb: dict[str, list[float]] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)  # ids of the server's first processes
 
     def add(self, outcome: generator.Outcome, watch: Watch) -> None:
         """What one round gave."""
@@ -38,6 +39,7 @@ class Point:
         for name, usage in watch.stop().items():
             self.cores.setdefault(name, []).append(usage.cores)
             self.memory_mb.setdefault(name, []).append(usage.memory_mb)
+        self.ended.update(watch.ended())
 
     def percentile(self, percent: int) -> Spread | None:
         """Of the latencies, milliseconds; None when a round had no answers."""
@@ -69,6 +71,8 @@ class Point:
         found = [f"{count} x {what}" for what, count in self.errors.most_common()]
         if not all(self.latencies):
             found.append("a round without any answer")
+        if self.ended:
+            found.append(f"the server's process {', '.join(map(str, sorted(self.ended)))} ended")
         if max(self.cores.get(GENERATOR, [0.0])) > _BUSY:
             found.append("the load generator was busy and may be what is measured")
         return found

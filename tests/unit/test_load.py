@@ -7,17 +7,20 @@ import http.server
 import itertools
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from loadtest.load import ladder, page, plots, users
 from loadtest.load.__main__ import main
 from loadtest.load.ladder import Point
-from loadtest.load.watch import GENERATOR
+from loadtest.load.watch import GENERATOR, Watch
 from loadtest.photos import WAYS, read_photos
 from loadtest.processes import Failed
 from tests.servers import ROOT
@@ -169,6 +172,20 @@ def test_a_limit_of_the_server_is_named(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["--url", url, "--users", "1", "--duration", "0.05", "--output", str(tmp_path)]) == 1
     assert "limits what one address or key may ask" in capsys.readouterr().out
     assert any("(429)" in warning for warning in json.loads((tmp_path / "report.json").read_text())["warnings"])
+
+
+def test_a_server_that_ends_meanwhile_is_a_fault_and_no_end_of_the_report(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        root = psutil.Process(process.pid)
+        during = Watch([root])
+        process.communicate(b"\n")
+        point = Point(1)
+        point.add(users.Outcome(1.0), during)
+        point.add(users.Outcome(1.0), Watch([root]))
+    assert f"the server's process {process.pid} ended" in point.faults()
+    assert len(point.cores[GENERATOR]) == 2
+    found = report(point)
+    assert page.render(found, tmp_path, plots.draw(found, tmp_path))
 
 
 def test_a_connection_that_is_closed_is_an_error_and_made_anew(listener: socket.socket) -> None:
