@@ -8,6 +8,7 @@ import datetime
 import json
 import math
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from .plots import spread_text
 from .target import Target
 
 _ROUNDS = 3  # fewer show no spread
+_OTHER_FILES = 64  # open besides the users' connections
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +74,7 @@ def _problems(report: dict[str, Any], most: float) -> list[str]:
 
 
 def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    _may_open(max(options.users))
     photos = read_photos(_path(options.photos) if options.photos else FOLDER)
     warning = machine.warning()
     with contextlib.ExitStack() as stack:
@@ -115,6 +118,15 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "seconds": options.duration,
         "points": [point.to_json(count) for point in points],
     }
+
+
+def _may_open(connections: int) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and connections + _OTHER_FILES > most:
+        raise Failed(
+            f"--users {connections}: this process may have {most} files open, and each user needs one. Raise the limit "
+            f"first: ulimit -n {connections + _OTHER_FILES}"
+        )
 
 
 def _server(options: argparse.Namespace, stack: contextlib.ExitStack) -> Target:

@@ -65,8 +65,8 @@ class Target:
 
 def at(url: str, pids: Sequence[int]) -> Target:
     """A server that runs. pids: of its first processes, where they run here. Raises Failed where one does not."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or 80
     except ValueError as fault:
         raise Failed(f"{url}: {fault}") from fault

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import itertools
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -242,10 +243,16 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999", "http://[::1"])
 def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", url]) == 1
     assert url in capsys.readouterr().err
+
+
+def test_more_users_than_open_files(capsys: pytest.CaptureFixture[str]) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert main(["--url", "http://127.0.0.1:9", "--users", str(most)]) == 1
+    assert f"ulimit -n {most + 64}" in capsys.readouterr().err
 
 
 def test_the_ladder_measures_every_step_in_every_round() -> None:
