@@ -10,6 +10,7 @@ from typing import Any
 
 from ..load.format import FORMAT, VERSION
 from ..processes import Failed
+from .arithmetic import LARGEST, SMALLEST
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,29 @@ def read(path: Path, p99_ms: float) -> Measured:
     """Raises Failed where the file is no report of this version, or where no point on it meets the target."""
     report = _load(path)
     try:
-        points = sorted(report["points"], key=lambda point: point["users"])
-        return _within(points, p99_ms, int(report["cores"]), tuple(map(str, report["warnings"])))
+        points = sorted(map(_checked, report["points"]), key=lambda point: point["users"])
+        cores = int(_number(report["cores"], 1))
+        return _within(points, p99_ms, cores, tuple(map(str, report["warnings"])))
     except (KeyError, TypeError, ValueError) as fault:
         raise Failed(f"{path} is damaged: {fault!r}. Make it anew: ./kiln load --output DIR") from fault
+
+
+def _checked(point: dict[str, Any]) -> dict[str, Any]:
+    """The point. Raises ValueError, KeyError or TypeError where a number of it is none that can be measured."""
+    _number(point["users"], 1)
+    if point["p99_ms"]:
+        _number(point["p99_ms"]["median"], SMALLEST)
+        _number(point["per_second"]["median"], SMALLEST)
+        "; ".join(point["faults"])
+        if point["cpu"]:
+            _number(point["cpu"]["median"], 0)
+    return point
+
+
+def _number(value: object, least: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LARGEST:
+        raise ValueError(f"{value!r} is no number from {least:g} to {LARGEST:g}")
+    return value
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def test_a_profile_of_ones_own_is_scaled_to_the_peak(tmp_path: Path) -> None:
         ("minute,rate\n0,1\n5,1\n6,1\n", "equal steps"),
         ("minute,rate\n5,1\n0,1\n", "equal steps"),
         ("minute,rate\n0,0\n5,0\n", "every rate is 0"),
+        ("minute,rate\n0,1e308\n5,1e308\n", "line 2: minute and rate must be numbers up to"),
     ],
 )
 def test_a_profile_with_mistakes(tmp_path: Path, text: str, problem: str) -> None:
@@ -182,6 +183,14 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
+        ({"points": 7}, "300", "is damaged"),
+        ({"cores": 0}, "300", "is damaged"),
+        ({"cores": float("inf")}, "300", "is damaged"),
+        ({"points": [point(1, 0, 10, None)]}, "300", "is damaged"),
+        ({"points": [point(1, -5, 10, None)]}, "300", "is damaged"),
+        ({"points": [point(1, float("nan"), 10, None)]}, "300", "is damaged"),
+        ({"points": [{**point(1, 5, 10, None), "per_second": {"median": "many"}}]}, "300", "is damaged"),
+        ({"points": [{**point(1, 5, 10, None), "faults": [1]}]}, "300", "is damaged"),
         ({"points": []}, "300", "no point with answers"),
         ({"points": [{"users": 1, "p99_ms": None}]}, "300", "no point with answers"),
     ],
@@ -204,6 +213,8 @@ def test_a_report_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
         [],
         ["--capacity", "0", *PLAN],
         ["--capacity", "nan", *PLAN],
+        ["--capacity", "1e-300", "--peak", "1e300", "--instance", "c5.large:2:219"],
+        ["--capacity", "100", "--min", "1" + 400 * "0", *PLAN],
         ["--capacity", "100", "--peak", "2000", "--instance", "c5.large"],
         ["--capacity", "100", "--peak", "2000", "--instance", "c5.large:0:219"],
         ["--capacity", "100", "--serverless", "246", *PLAN],
@@ -214,3 +225,11 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["none/plan.png", "plan.txt"])
+def test_a_plot_that_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["--capacity", "100", "--plot", str(tmp_path / name), *PLAN]) == 1
+    printed = capsys.readouterr()
+    assert f"kiln: --plot {tmp_path / name}: " in printed.err
+    assert printed.out == ""
