@@ -75,3 +75,9 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_what_answers_must_be_kiln(house: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", f"{house.url}/elsewhere", "--output", str(tmp_path)]) == 1
     assert "is answered with 404" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(60)  # half of what is waited for a server that may still come
+def test_an_engine_that_the_bundle_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--engine", "onnx", "--workers", "1", "--output", str(tmp_path)]) == 1
+    assert "has no file for engine 'onnx'" in capsys.readouterr().err
