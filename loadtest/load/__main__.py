@@ -100,6 +100,13 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             "The server limits what one address or key may ask (429), and that is what was measured. docs/load.md says "
             "how to lift the limit for the test."
         )
+    if ladder.not_the_server(points, options.duration):
+        for point in points:
+            point.forget_server()
+        warnings.append(
+            "The processes named with --pid took next to no CPU: they are not what answered, and are left out. "
+            "Name the server's first process."
+        )
     if not server.roots:
         warnings.append("The server's CPU and memory were not measured: name its first process here with --pid.")
     return {

@@ -16,6 +16,8 @@ from .watch import GENERATOR, Watch
 
 PERCENTILES = (50, 95, 99)
 _BINS = 10  # of the histogram, a decade
+_MANY = 100  # answers: enough for the clock of CPU time, which ticks a hundred times a second
+_LEAST_CPU = 1e-4  # seconds an answer: decoding a photo alone takes more
 _BUSY = 0.9  # of a core: the generator, which has one, is what is measured then
 
 
@@ -54,6 +56,11 @@ class Point:
         if not rounds:
             return None
         return Spread(tuple(sum(values[number] for values in mine) / cores for number in range(rounds)))
+
+    def forget_server(self) -> None:
+        """Keep of the processes the load generator alone."""
+        self.cores = {GENERATOR: self.cores[GENERATOR]}
+        self.memory_mb = {GENERATOR: self.memory_mb[GENERATOR]}
 
     def histogram(self) -> dict[str, list[float]]:
         """edges_ms: ends of logarithmic bins, one more than bins; counts: of answers, all rounds together."""
@@ -97,6 +104,13 @@ class Point:
             "errors": dict(self.errors),
             "faults": self.faults(),
         }
+
+
+def not_the_server(points: Sequence[Point], seconds: float) -> bool:
+    """Did the watched processes take next to no CPU for many answers? Then others gave them. seconds: of a round."""
+    answers = sum(len(times) for point in points for times in point.latencies)
+    shares = [values for point in points for name, values in point.cores.items() if name != GENERATOR]
+    return bool(shares) and answers >= _MANY and sum(map(sum, shares)) * seconds < _LEAST_CPU * answers
 
 
 def _json(spread: Spread | None) -> dict[str, object] | None:

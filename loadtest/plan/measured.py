@@ -12,6 +12,8 @@ from ..load.format import FORMAT, VERSION
 from ..processes import Failed
 from .arithmetic import LARGEST, SMALLEST
 
+_LEAST_CPU = 0.005  # of all cores, at what a machine can answer
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -102,4 +104,6 @@ def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: t
 
 
 def _cpu(point: dict[str, Any]) -> float | None:
-    return float(point["cpu"]["median"]) if point["cpu"] else None
+    """None also where it is next to nothing: what was watched was not the server."""
+    cpu = float(point["cpu"]["median"]) if point["cpu"] else 0.0
+    return cpu if cpu >= _LEAST_CPU else None

@@ -141,6 +141,7 @@ def a_server(*statuses: int) -> Iterator[str]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece, or the client's system waits with its acknowledgement
 
         def do_GET(self) -> None:
             self.answer(200, b'{"models": [{"name": "m", "version": "1", "engine": "litert"}]}')
@@ -187,6 +188,16 @@ def test_a_server_that_ends_meanwhile_is_a_fault_and_no_end_of_the_report(tmp_pa
     assert len(point.cores[GENERATOR]) == 2
     found = report(point)
     assert page.render(found, tmp_path, plots.draw(found, tmp_path))
+
+
+def test_a_process_that_is_not_the_server_is_left_out(tmp_path: Path) -> None:
+    with a_server(200) as url, subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        options = ["--url", url, "--pid", str(other.pid), "--users", "1", "--duration", "0.5"]
+        assert main([*options, "--output", str(tmp_path)]) == 0
+        other.communicate(b"\n")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert any("are not what answered" in warning for warning in found["warnings"])
+    assert found["points"][0]["cpu"] is None
 
 
 def test_a_connection_that_is_closed_is_an_error_and_made_anew(listener: socket.socket) -> None:

@@ -163,6 +163,10 @@ def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
     assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
 
 
+def test_no_cpu_at_all_is_no_measurement(tmp_path: Path) -> None:
+    assert measured.read(report(tmp_path, point(1, 100, 10, 0.0)), 50).cpu is None
+
+
 PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
 
 
