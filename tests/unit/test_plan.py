@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from loadtest.load.format import FORMAT, VERSION
 from loadtest.plan import arithmetic, measured, profiles
 from loadtest.plan.__main__ import main
 from loadtest.plan.arithmetic import Prices
-from loadtest.processes import Failed
+from loadtest.processes import ROOT, Failed
 
 pytestmark = pytest.mark.unit
 
@@ -41,7 +42,11 @@ def test_the_published_serverless_mix_took_the_base_price_without_its_cents() ->
 
 def test_the_published_comparison_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     profile = tmp_path / "profile.csv"
-    profile.write_text("minute,rate\n" + "".join(f"{minute},{rate}\n" for minute, rate in enumerate(RATES)))
+    text = (ROOT / "docs" / "capacity.md").read_text()
+    level = re.search(r"\(1000 and ([0-9.]+) requests a second where a machine manages 100\)", text)
+    assert level is not None
+    rates = [1000] * 3 + [float(level[1])] * 67
+    profile.write_text("minute,rate\n" + "".join(f"{minute},{rate}\n" for minute, rate in enumerate(rates)))
     status = main(
         [
             *("--capacity", "100", "--profile", str(profile), "--instance", "c5.large:2:219", "--min", "0"),
