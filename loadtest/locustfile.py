@@ -25,6 +25,7 @@ from locust.runners import WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from loadtest import key
 from loadtest.photos import FOLDER, WAYS, read_photos
 from loadtest.processes import Failed
 
@@ -34,6 +35,7 @@ _MOST_OPEN = 2000  # connections of a user in open loop
 # To the millisecond, by the hook that locust has for it: left alone it keeps two digits, and 1049 ms pass for 1000.
 locust.stats.bucket_response_time = round
 
+_headers: dict[str, str] = {}  # of every request
 _bodies: list[tuple[str, bytes, str]] = []  # name in the statistics, body, Content-Type
 
 
@@ -71,6 +73,7 @@ def _read(environment: Environment, **_: Any) -> None:
     if options is None:
         return
     try:
+        _headers.update(key.headers())
         photos = read_photos(Path(options.photos))
     except Failed as failed:
         sys.exit(f"kiln: {failed}")
@@ -115,7 +118,7 @@ class Client(FastHttpUser):
             self._send(name, body, kind)
 
     def _send(self, name: str, body: bytes, kind: str) -> None:
-        headers = {"Content-Type": kind}
+        headers = {"Content-Type": kind, **_headers}
         with self.client.post("/predict", body, name=name, headers=headers, catch_response=True) as answer:
             if answer.status_code == 200 and b'"predictions"' not in (answer.content or b""):
                 answer.failure("200 without predictions")

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from app import cores
 
-from .. import machine
+from .. import key, machine
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
@@ -82,7 +82,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         models = server.models()
         bodies = [photo.body(options.way) for photo in photos]
         server.try_out(*bodies[0])
-        requests = [users.post(server.host, server.path, body, kind) for body, kind in bodies]
+        requests = [users.post(server.host, server.path, body, kind, key.headers()) for body, kind in bodies]
         with console.status("") as status:
             points = ladder.climb(
                 server.address,
