@@ -247,8 +247,11 @@ def api_keys_file() -> Path | None:
     return Path(named) if named else None
 
 
-# Set by the launcher and the gunicorn configuration for their own children; not meant for users.
-INTERNAL = frozenset({"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR"})
+# No settings of the server: set by the launcher and the gunicorn configuration for their own children, or read by the
+# load tests, whose key may be in the environment of a shell that starts a server, too.
+INTERNAL = frozenset(
+    {"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR", "KILN_LOAD_KEY"}
+)
 
 
 def _ours(name: str) -> bool:

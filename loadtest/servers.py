@@ -7,7 +7,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ LABEL = "cat"
 MODEL = "catdog"
 _TUTORIAL = Path(__file__).parent / "peers" / "tutorial"
 _POLL = 0.005  # seconds
+_PATIENCE = 60.0  # seconds for one answer
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Server:
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection, to be closed by the caller."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
 
 
 @contextlib.contextmanager
@@ -60,7 +61,20 @@ def kiln(
     options += [f"--model={model}"] if model else []
     settings = {"KILN_DEADLINE": "30"} if model else {}  # of another model, whose queue may take long
     with running([sys.executable, "deploy/run.py", *options], settings) as program:
-        yield answering(program, port, expected=expected)
+        yield answering(program, port, expected=expected, given_up=lambda: _given_up(port, model or MODEL))
+
+
+def _given_up(port: int, model: str) -> str:
+    """Why no version of the model will ever serve; empty while one may."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", f"/models/{model}")
+        answer = connection.getresponse()
+        content = answer.read()
+    versions = json.loads(content).get("versions", []) if answer.status == 200 else []
+    if any(version["state"] != "END" for version in versions):
+        return ""
+    return " ".join(version["reason"] for version in versions)
 
 
 @contextlib.contextmanager
@@ -106,10 +120,12 @@ def answering(
     question: Question | None = None,
     expected: str = f'"{LABEL}"',
     patience: float = 120.0,
+    given_up: Callable[[], str] = str,
 ) -> Server:
     """Poll until the first right answer. The listening socket is open long before a worker reads from it.
 
-    question: what to ask; a raw photo if there is none.
+    question: what to ask; a raw photo if there is none. given_up: asked after each other answer, says why there will
+    never be a right one; empty while there may be.
     """
     question = question or Question(PHOTO.read_bytes())
     deadline, last = time.monotonic() + patience, ""
@@ -124,5 +140,7 @@ def answering(
                 if expected.encode() not in body:
                     raise Failed(f"The answer to a photo of a {LABEL} does not say {expected}: {body[:300]!r}")
                 return Server(program, port, seconds, question.path)
+            if reason := given_up():
+                raise Failed(f"The server will not serve: {reason}")
         time.sleep(_POLL)
     raise Failed(f"No right answer within {patience:g} s.{last}")

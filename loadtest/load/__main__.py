@@ -8,6 +8,7 @@ import datetime
 import json
 import math
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from app import cores
 
-from .. import machine
+from .. import key, machine
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
@@ -27,10 +28,11 @@ from .plots import spread_text
 from .target import Target
 
 _ROUNDS = 3  # fewer show no spread
+_OTHER_FILES = 64  # open besides the users' connections
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write. Exit status 1 says that there is no report, or that a point of it had no answers."""
+    """Measure, print, write. Exit status 1 says that there is no report, or that too much of it are errors."""
     options = _parser().parse_args(arguments)
     end_on_sigterm()
     console = Console()
@@ -39,17 +41,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = _path(options.output)
         _write(report, folder)
     except Failed as failed:
-        Console(stderr=True).print(f"kiln: {failed}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(str(failed))
         return 1
     except KeyboardInterrupt:
         console.print("Stopped; everything that was started is ended.")
         return 130
     console.print(_table(report))
     console.print(f"Written: {folder}/report.html, report.json and PNG plots", markup=False, highlight=False)
-    return 0 if all(point["p99_ms"] for point in report["points"]) else 1
+    for warning in report["warnings"]:
+        console.print(f"The report warns: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    problems = _problems(report, options.max_error_rate)
+    for problem in problems:
+        _complain(problem)
+    return 1 if problems else 0
+
+
+def _complain(problem: str) -> None:
+    Console(stderr=True).print(f"kiln: {problem}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _problems(report: dict[str, Any], most: float) -> list[str]:
+    """What speaks against the report as a whole. most: part of the requests of a point that may be errors."""
+    found = []
+    for point in report["points"]:
+        errors = sum(point["errors"].values())
+        share = errors / (errors + sum(point["histogram"]["counts"]) or 1)
+        if share > most or not point["p99_ms"]:
+            found.append(
+                f"{point['users']} users: error rate {share:.4f}, at most {most:g} wanted: {'; '.join(point['faults'])}"
+            )
+    return found
 
 
 def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    _may_open(max(options.users))
     photos = read_photos(_path(options.photos) if options.photos else FOLDER)
     warning = machine.warning()
     with contextlib.ExitStack() as stack:
@@ -57,7 +82,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         models = server.models()
         bodies = [photo.body(options.way) for photo in photos]
         server.try_out(*bodies[0])
-        requests = [users.post(server.host, server.path, body, kind) for body, kind in bodies]
+        requests = [users.post(server.host, server.path, body, kind, key.headers()) for body, kind in bodies]
         with console.status("") as status:
             points = ladder.climb(
                 server.address,
@@ -70,6 +95,18 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             )
     count = options.cores or cores.usable()
     warnings = [warning] if warning else []
+    if any("status 429" in point.errors for point in points):
+        warnings.append(
+            "The server limits what one address or key may ask (429), and that is what was measured. docs/load.md says "
+            "how to lift the limit for the test."
+        )
+    if ladder.not_the_server(points, options.duration):
+        for point in points:
+            point.forget_server()
+        warnings.append(
+            "The processes named with --pid took next to no CPU: they are not what answered, and are left out. "
+            "Name the server's first process."
+        )
     if not server.roots:
         warnings.append("The server's CPU and memory were not measured: name its first process here with --pid.")
     return {
@@ -88,6 +125,15 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "seconds": options.duration,
         "points": [point.to_json(count) for point in points],
     }
+
+
+def _may_open(connections: int) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and connections + _OTHER_FILES > most:
+        raise Failed(
+            f"--users {connections}: this process may have {most} files open, and each user needs one. Raise the limit "
+            f"first: ulimit -n {connections + _OTHER_FILES}"
+        )
 
 
 def _server(options: argparse.Namespace, stack: contextlib.ExitStack) -> Target:
@@ -150,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
         "--duration", type=_seconds, default=20.0, metavar="SECONDS", help="of each point in a round (default: 20)"
     )
     parser.add_argument("--rounds", type=_rounds, default=_ROUNDS, help="how often each point is measured, at least 3")
+    parser.add_argument(
+        "--max-error-rate", type=_part, default=0.0, metavar="PART", help="fail above it at any point (default: 0)"
+    )
     parser.add_argument("--output", default="reports/load", metavar="DIR", help="(default: reports/load)")
     parser.add_argument("--photos", metavar="DIR", help="photos to post, in turns (default: one of a cat)")
     parser.add_argument("--way", choices=WAYS, default="raw", help="how to post (default: raw)")
@@ -176,6 +225,16 @@ def _rounds(text: str) -> int:
 
 def _steps(text: str) -> list[int]:
     return sorted({_count(part) for part in text.split(",")})
+
+
+def _part(text: str) -> float:
+    try:
+        part = float(text)
+    except ValueError:
+        part = math.nan
+    if not 0 <= part <= 1:
+        raise argparse.ArgumentTypeError("a part from 0 to 1 is needed, 0.01 is one in 100")
+    return part
 
 
 def _seconds(text: str) -> float:

@@ -16,6 +16,8 @@ from .watch import GENERATOR, Watch
 
 PERCENTILES = (50, 95, 99)
 _BINS = 10  # of the histogram, a decade
+_MANY = 100  # answers: enough for the clock of CPU time, which ticks a hundred times a second
+_LEAST_CPU = 1e-4  # seconds an answer: decoding a photo alone takes more
 _BUSY = 0.9  # of a core: the generator, which has one, is what is measured then
 
 
@@ -29,6 +31,7 @@ class Point:
     errors: collections.Counter[str] = field(default_factory=collections.Counter)
     cores: dict[str, list[float]] = field(default_factory=dict)  # by process
     memory_mb: dict[str, list[float]] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)  # ids of the server's first processes
 
     def add(self, outcome: generator.Outcome, watch: Watch) -> None:
         """What one round gave."""
@@ -38,6 +41,7 @@ class Point:
         for name, usage in watch.stop().items():
             self.cores.setdefault(name, []).append(usage.cores)
             self.memory_mb.setdefault(name, []).append(usage.memory_mb)
+        self.ended.update(watch.ended())
 
     def percentile(self, percent: int) -> Spread | None:
         """Of the latencies, milliseconds; None when a round had no answers."""
@@ -52,6 +56,11 @@ class Point:
         if not rounds:
             return None
         return Spread(tuple(sum(values[number] for values in mine) / cores for number in range(rounds)))
+
+    def forget_server(self) -> None:
+        """Keep of the processes the load generator alone."""
+        self.cores = {GENERATOR: self.cores[GENERATOR]}
+        self.memory_mb = {GENERATOR: self.memory_mb[GENERATOR]}
 
     def histogram(self) -> dict[str, list[float]]:
         """edges_ms: ends of logarithmic bins, one more than bins; counts: of answers, all rounds together."""
@@ -69,6 +78,8 @@ class Point:
         found = [f"{count} x {what}" for what, count in self.errors.most_common()]
         if not all(self.latencies):
             found.append("a round without any answer")
+        if self.ended:
+            found.append(f"the server's process {', '.join(map(str, sorted(self.ended)))} ended")
         if max(self.cores.get(GENERATOR, [0.0])) > _BUSY:
             found.append("the load generator was busy and may be what is measured")
         return found
@@ -93,6 +104,13 @@ class Point:
             "errors": dict(self.errors),
             "faults": self.faults(),
         }
+
+
+def not_the_server(points: Sequence[Point], seconds: float) -> bool:
+    """Did the watched processes take next to no CPU for many answers? Then others gave them. seconds: of a round."""
+    answers = sum(len(times) for point in points for times in point.latencies)
+    shares = [values for point in points for name, values in point.cores.items() if name != GENERATOR]
+    return bool(shares) and answers >= _MANY and sum(map(sum, shares)) * seconds < _LEAST_CPU * answers
 
 
 def _json(spread: Spread | None) -> dict[str, object] | None:

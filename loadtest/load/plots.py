@@ -75,7 +75,8 @@ def _histogram(figure: Any, points: list[dict[str, Any]]) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    if any(point["histogram"]["counts"] for point in points):
+        axes.legend(fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
 
 

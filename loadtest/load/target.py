@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from .. import servers
+from .. import key, servers
 from ..processes import Failed
 
 _PATIENCE = 10.0  # seconds
@@ -50,14 +50,17 @@ class Target:
         self._ask("POST", self.path, body, kind)
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        headers = {"Host": self.host, **key.headers()} | ({"Content-Type": kind} if kind else {})
         connection = http.client.HTTPConnection(*self.address, timeout=_PATIENCE)
         with contextlib.closing(connection):
             try:
-                connection.request(method, path, body, {"Host": self.host} | ({"Content-Type": kind} if kind else {}))
+                connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 content = answer.read()
             except (OSError, http.client.HTTPException) as fault:
                 raise _silent(self.url, fault) from fault
+        if answer.status == 401:
+            raise Failed(f"{self.url} wants an API key: give one in {key.VARIABLE}. It says {content[:300]!r}")
         if answer.status != 200:
             raise Failed(f"{method} {path} at {self.url} is answered with {answer.status}: {content[:300]!r}")
         return content
@@ -65,8 +68,8 @@ class Target:
 
 def at(url: str, pids: Sequence[int]) -> Target:
     """A server that runs. pids: of its first processes, where they run here. Raises Failed where one does not."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or 80
     except ValueError as fault:
         raise Failed(f"{url}: {fault}") from fault

@@ -11,7 +11,7 @@ import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _PATIENCE = 30.0  # seconds for one answer
@@ -139,7 +139,8 @@ def _value(head: bytes, name: bytes) -> bytes:
     return rest.split(b"\r\n", 1)[0].strip()
 
 
-def post(host: str, path: str, body: bytes, kind: str) -> bytes:
-    """The bytes of a POST."""
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def post(host: str, path: str, body: bytes, kind: str, more: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a POST. more: headers besides those of its body."""
+    headers = {"Host": host, "Content-Type": kind, "Content-Length": str(len(body)), **(more or {})}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body

@@ -22,16 +22,19 @@ class Usage:
 
 
 class Watch:
-    """Reads at its beginning and in `stop` what the processes and this one have used."""
+    """Reads at its beginning and in `stop` what the processes and this one have used. Processes may end meanwhile, or
+    have ended before."""
 
     def __init__(self, roots: Sequence[psutil.Process]) -> None:
+        self._roots = roots
         self._processes = {GENERATOR: psutil.Process(os.getpid())}
+        self._before = {GENERATOR: _seconds(self._processes[GENERATOR])}
         for root in roots:
-            children = sorted(root.children(recursive=True), key=lambda process: process.pid)
-            for process in (root, *children):
-                role = "master" if process is root else "worker"
-                self._processes[_name(process, len(self._processes), role)] = process
-        self._before = {name: _seconds(process) for name, process in self._processes.items()}
+            for process in _family(root):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    role = "master" if process is root else "worker"
+                    name, before = _name(process, len(self._processes), role), _seconds(process)
+                    self._processes[name], self._before[name] = process, before
         self._started = time.perf_counter()
 
     def stop(self) -> dict[str, Usage]:
@@ -41,6 +44,25 @@ class Watch:
             with contextlib.suppress(psutil.NoSuchProcess):
                 found[name] = Usage((_seconds(process) - self._before[name]) / took, _megabytes(process))
         return found
+
+    def ended(self) -> list[int]:
+        """The first processes that no longer run, by their ids."""
+        return [root.pid for root in self._roots if not _runs(root)]
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    """Itself and all that it started; nothing once it has ended."""
+    try:
+        return [root, *sorted(root.children(recursive=True), key=lambda process: process.pid)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _name(process: psutil.Process, number: int, role: str) -> str:

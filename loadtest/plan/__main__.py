@@ -63,12 +63,7 @@ def _plan(options: argparse.Namespace) -> None:
     if options.serverless:
         ways.append(arithmetic.serverless(profile.rates, capacity, prices, options.base))
 
-    console = Console()
-    for warning in warnings:
-        console.print(f"The report warns: {warning}", style="yellow", markup=False, highlight=False)
-    _say(console, options, profile, capacity, cpu)
-    console.print(_table(ways))
-    if options.plot:
+    if options.plot:  # first, so that nothing is printed where it cannot be drawn
         machines = {"always on at peak": [ways[0].machines] * len(profile.rates)}
         for level in (*_LATENCY, *_COST):
             running = [
@@ -76,6 +71,13 @@ def _plan(options: argparse.Namespace) -> None:
             ]
             machines[f"autoscaled, at {level:.0%}"] = running
         plot.draw(_path(options.plot), profile, machines, ways)
+
+    console = Console()
+    for warning in warnings:
+        console.print(f"The report warns: {warning}", style="yellow", markup=False, highlight=False)
+    _say(console, options, profile, capacity, cpu)
+    console.print(_table(ways))
+    if options.plot:
         console.print(f"Drawn: {options.plot}", markup=False)
 
 
@@ -173,14 +175,14 @@ def _number(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    if not abs(number) <= arithmetic.LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number up to {arithmetic.LARGEST:g}")
     return number
 
 
 def _positive(text: str) -> float:
-    if (number := _number(text)) <= 0:
-        raise argparse.ArgumentTypeError("a number above 0 is needed")
+    if (number := _number(text)) < arithmetic.SMALLEST:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, {arithmetic.SMALLEST:g} or more")
     return number
 
 
@@ -191,7 +193,7 @@ def _price(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and _number(text) >= 0):
         raise argparse.ArgumentTypeError("a whole number from 0 on is needed")
     return int(text)
 

@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SMALLEST, LARGEST = 1e-9, 1e12  # numbers above 0 between which every quotient and sum here is finite
 _ROUNDING = 1e-9  # of a machine: 3.0000000001 machines' worth are three
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..processes import Failed
 from .arithmetic import Way
 from .profiles import Profile
 
 
 def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], ways: Sequence[Way]) -> None:
-    """machines: name -> machines that run in each step of the profile."""
+    """machines: name -> machines that run in each step of the profile. Raises Failed where `path` cannot be written or
+    its ending names no format of pictures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -34,4 +36,7 @@ def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], 
     cost.margins(x=0.25)
     cost.set(xlabel="a month", title="Cost")
     cost.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as fault:
+        raise Failed(f"--plot {path}: {fault}") from fault

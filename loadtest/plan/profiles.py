@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..processes import Failed
+from .arithmetic import LARGEST, SMALLEST
 
 NAMES = ("constant", "day", "spikes")
 _DAY = 24 * 60.0  # minutes
@@ -83,8 +84,8 @@ def from_csv(path: Path, peak: float | None) -> Profile:
         except (TypeError, ValueError):
             problems.append(f"line {line} has no two numbers")
             continue
-        if not (math.isfinite(minute) and math.isfinite(rate) and rate >= 0):
-            problems.append(f"line {line}: minute and rate must be finite, and rate not negative")
+        if not (abs(minute) <= LARGEST and 0 <= rate <= LARGEST):
+            problems.append(f"line {line}: minute and rate must be numbers up to {LARGEST:g}, and rate not negative")
         points.append((minute, rate))
     steps = [late[0] - early[0] for early, late in itertools.pairwise(points)]
     if not problems:
@@ -92,7 +93,7 @@ def from_csv(path: Path, peak: float | None) -> Profile:
             problems.append("at least two lines of numbers are needed")
         elif min(steps) <= 0 or max(steps) - min(steps) > 1e-6 * max(steps):
             problems.append("minutes must rise in equal steps")
-        if not any(rate for _, rate in points):
+        if not any(rate >= SMALLEST for _, rate in points):
             problems.append("every rate is 0")
     if problems:
         raise Failed(f"{path}: {'; '.join(problems[:10])}.")

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from app.keys import file
+from loadtest.key import VARIABLE
+from tests import servers
 from tests.servers import ROOT, Server
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(420)]
@@ -74,3 +77,24 @@ def test_no_photos(tmp_path: Path) -> None:
     result = jmeter(tmp_path, f"-Jphotos={tmp_path}")
     assert result.returncode == 1
     assert f"kiln: {tmp_path} has no photos" in result.stderr
+
+
+def test_numbers_that_are_none_are_named_all_at_once(tmp_path: Path) -> None:
+    wrong = ("users=abc", "duration=0", "ramp=-1", "think=1s", "port=http", "p95=nan", "p99=300ms", "errors=5")
+    result = jmeter(tmp_path, *(f"-J{option}" for option in wrong))
+    assert result.returncode == 1
+    for option in wrong:
+        assert f"kiln: -J{option} is no " in result.stderr
+    assert "no request was answered" not in result.stderr
+
+
+def test_an_api_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = file.add(tmp_path / "keys", "load")
+    monkeypatch.setenv(VARIABLE, key)
+    results = tmp_path / "results"
+    results.mkdir()
+    with servers.gunicorn(tmp_path, workers=1, api_keys=tmp_path / "keys") as server:
+        result = jmeter(results, *at(server), "-e", "-o", str(results / "dashboard"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert key not in result.stdout + result.stderr
+    assert not any(key.encode() in path.read_bytes() for path in results.rglob("*") if path.is_file())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from loadtest.load.__main__ import main
 from loadtest.plan.__main__ import main as plan
+from loadtest.servers import PHOTO
 from tests.servers import Server
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -45,6 +47,22 @@ def test_a_report_and_the_plan_made_of_it(
     assert "always on at peak" in capsys.readouterr().out
 
 
+def test_errors_set_the_exit_status_and_the_report_is_written(
+    house: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(PHOTO, photos / "a.jpg")
+    (photos / "b.jpg").write_bytes(b"no photo")
+    options = ["--url", house.url, "--users", "1", "--duration", "0.5", "--photos", str(photos)]
+    assert main([*options, "--output", str(tmp_path / "report")]) == 1
+    message = capsys.readouterr().err
+    assert "kiln: 1 users: error rate 0." in message
+    assert "status 400" in message
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert main([*options, "--output", str(tmp_path / "report"), "--max-error-rate", "0.9"]) == 0
+
+
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
@@ -57,3 +75,9 @@ def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_what_answers_must_be_kiln(house: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", f"{house.url}/elsewhere", "--output", str(tmp_path)]) == 1
     assert "is answered with 404" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(60)  # half of what is waited for a server that may still come
+def test_an_engine_that_the_bundle_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--engine", "onnx", "--workers", "1", "--output", str(tmp_path)]) == 1
+    assert "has no file for engine 'onnx'" in capsys.readouterr().err

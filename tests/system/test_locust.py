@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,35 @@ def test_the_web_page_has_the_options(house: Server, tmp_path: Path) -> None:
         text = wait_for(page, "locust's page", 60)
     for option in ("arrivals", "max_p99", "photos"):
         assert option in text
+
+
+@pytest.mark.parametrize(
+    "option", ["--arrivals=-5", "--arrivals=nan", "--think=-1", "--max-p95=inf", "--max-p99=nan", "--max-error-rate=5"]
+)
+def test_numbers_that_are_none(tmp_path: Path, option: str) -> None:
+    result = locust(tmp_path, "http://127.0.0.1:9", option)
+    assert result.returncode == 2
+    assert option.partition("=")[0] in result.stderr
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_times_are_judged_to_the_millisecond(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(1.02)  # 1000 ms in two digits
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"predictions": []}')
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            result = locust(tmp_path, url, "-u", "2", "-r", "2", "--max-p99", "1010", *processes)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert result.returncode == 1
+    assert "at most 1010 wanted" in result.stderr

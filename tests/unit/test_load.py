@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import itertools
 import json
+import resource
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from loadtest.load import ladder, page, plots, users
 from loadtest.load.__main__ import main
 from loadtest.load.ladder import Point
-from loadtest.load.watch import GENERATOR
+from loadtest.load.watch import GENERATOR, Watch
 from loadtest.photos import WAYS, read_photos
 from loadtest.processes import Failed
 from tests.servers import ROOT
@@ -127,6 +134,72 @@ def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> Non
     assert all(took > 0 for took in outcome.answered)
 
 
+@contextlib.contextmanager
+def a_server(*statuses: int) -> Iterator[str]:
+    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL."""
+    turns = itertools.cycle(statuses)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece, or the client's system waits with its acknowledgement
+
+        def do_GET(self) -> None:
+            self.answer(200, b'{"models": [{"name": "m", "version": "1", "engine": "litert"}]}')
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(next(turns), b"{}")
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_limit_of_the_server_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with a_server(200, 429) as url:
+        assert main(["--url", url, "--users", "1", "--duration", "0.05", "--output", str(tmp_path)]) == 1
+    assert "limits what one address or key may ask" in capsys.readouterr().out
+    assert any("(429)" in warning for warning in json.loads((tmp_path / "report.json").read_text())["warnings"])
+
+
+def test_a_server_that_ends_meanwhile_is_a_fault_and_no_end_of_the_report(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        root = psutil.Process(process.pid)
+        during = Watch([root])
+        process.communicate(b"\n")
+        point = Point(1)
+        point.add(users.Outcome(1.0), during)
+        point.add(users.Outcome(1.0), Watch([root]))
+    assert f"the server's process {process.pid} ended" in point.faults()
+    assert len(point.cores[GENERATOR]) == 2
+    found = report(point)
+    assert page.render(found, tmp_path, plots.draw(found, tmp_path))
+
+
+def test_a_process_that_is_not_the_server_is_left_out(tmp_path: Path) -> None:
+    with a_server(200) as url, subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        options = ["--url", url, "--pid", str(other.pid), "--users", "1", "--duration", "0.5"]
+        assert main([*options, "--output", str(tmp_path)]) == 0
+        other.communicate(b"\n")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert any("are not what answered" in warning for warning in found["warnings"])
+    assert found["points"][0]["cpu"] is None
+
+
 def test_a_connection_that_is_closed_is_an_error_and_made_anew(listener: socket.socket) -> None:
     thread = serve(listener, b"")
     outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.05)  # too short for a second try
@@ -171,6 +244,8 @@ def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ["--duration", "inf"],
         ["--rounds", "2"],
         ["--way", "fax"],
+        ["--max-error-rate", "nan"],
+        ["--max-error-rate", "5"],
     ],
 )
 def test_options_that_make_no_sense(arguments: list[str]) -> None:
@@ -179,10 +254,16 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999", "http://[::1"])
 def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", url]) == 1
     assert url in capsys.readouterr().err
+
+
+def test_more_users_than_open_files(capsys: pytest.CaptureFixture[str]) -> None:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert main(["--url", "http://127.0.0.1:9", "--users", str(most)]) == 1
+    assert f"ulimit -n {most + 64}" in capsys.readouterr().err
 
 
 def test_the_ladder_measures_every_step_in_every_round() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from loadtest.load.format import FORMAT, VERSION
 from loadtest.plan import arithmetic, measured, profiles
 from loadtest.plan.__main__ import main
 from loadtest.plan.arithmetic import Prices
-from loadtest.processes import Failed
+from loadtest.processes import ROOT, Failed
 
 pytestmark = pytest.mark.unit
 
@@ -41,7 +42,11 @@ def test_the_published_serverless_mix_took_the_base_price_without_its_cents() ->
 
 def test_the_published_comparison_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     profile = tmp_path / "profile.csv"
-    profile.write_text("minute,rate\n" + "".join(f"{minute},{rate}\n" for minute, rate in enumerate(RATES)))
+    text = (ROOT / "docs" / "capacity.md").read_text()
+    level = re.search(r"\(1000 and ([0-9.]+) requests a second where a machine manages 100\)", text)
+    assert level is not None
+    rates = [1000] * 3 + [float(level[1])] * 67
+    profile.write_text("minute,rate\n" + "".join(f"{minute},{rate}\n" for minute, rate in enumerate(rates)))
     status = main(
         [
             *("--capacity", "100", "--profile", str(profile), "--instance", "c5.large:2:219", "--min", "0"),
@@ -118,6 +123,7 @@ def test_a_profile_of_ones_own_is_scaled_to_the_peak(tmp_path: Path) -> None:
         ("minute,rate\n0,1\n5,1\n6,1\n", "equal steps"),
         ("minute,rate\n5,1\n0,1\n", "equal steps"),
         ("minute,rate\n0,0\n5,0\n", "every rate is 0"),
+        ("minute,rate\n0,1e308\n5,1e308\n", "line 2: minute and rate must be numbers up to"),
     ],
 )
 def test_a_profile_with_mistakes(tmp_path: Path, text: str, problem: str) -> None:
@@ -162,6 +168,10 @@ def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
     assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
 
 
+def test_no_cpu_at_all_is_no_measurement(tmp_path: Path) -> None:
+    assert measured.read(report(tmp_path, point(1, 100, 10, 0.0)), 50).cpu is None
+
+
 PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
 
 
@@ -178,9 +188,18 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ("changes", "p99", "message"),
     [
         ({}, "9", "cannot be met: the lowest measured is 10.0 ms"),
+        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 users: 7 x status 429"),
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
+        ({"points": 7}, "300", "is damaged"),
+        ({"cores": 0}, "300", "is damaged"),
+        ({"cores": float("inf")}, "300", "is damaged"),
+        ({"points": [point(1, 0, 10, None)]}, "300", "is damaged"),
+        ({"points": [point(1, -5, 10, None)]}, "300", "is damaged"),
+        ({"points": [point(1, float("nan"), 10, None)]}, "300", "is damaged"),
+        ({"points": [{**point(1, 5, 10, None), "per_second": {"median": "many"}}]}, "300", "is damaged"),
+        ({"points": [{**point(1, 5, 10, None), "faults": [1]}]}, "300", "is damaged"),
         ({"points": []}, "300", "no point with answers"),
         ({"points": [{"users": 1, "p99_ms": None}]}, "300", "no point with answers"),
     ],
@@ -203,6 +222,8 @@ def test_a_report_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
         [],
         ["--capacity", "0", *PLAN],
         ["--capacity", "nan", *PLAN],
+        ["--capacity", "1e-300", "--peak", "1e300", "--instance", "c5.large:2:219"],
+        ["--capacity", "100", "--min", "1" + 400 * "0", *PLAN],
         ["--capacity", "100", "--peak", "2000", "--instance", "c5.large"],
         ["--capacity", "100", "--peak", "2000", "--instance", "c5.large:0:219"],
         ["--capacity", "100", "--serverless", "246", *PLAN],
@@ -213,3 +234,11 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["none/plan.png", "plan.txt"])
+def test_a_plot_that_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["--capacity", "100", "--plot", str(tmp_path / name), *PLAN]) == 1
+    printed = capsys.readouterr()
+    assert f"kiln: --plot {tmp_path / name}: " in printed.err
+    assert printed.out == ""

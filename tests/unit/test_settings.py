@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import settings
+from loadtest.key import VARIABLE
 from model import engines
 
 pytestmark = pytest.mark.unit
@@ -103,3 +104,7 @@ def test_the_help_of_run_tells_each_option_s_own_default() -> None:
     assert {"host", "port", "workers", "engine", "store"} <= told.keys()
     for name, default in told.items():
         assert default == (str(getattr(settings.Settings, name)) or "empty"), name
+
+
+def test_the_key_of_the_load_tests_is_no_setting() -> None:
+    assert settings.read({VARIABLE: "kiln_secret"}) == settings.read({})
