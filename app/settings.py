@@ -250,7 +250,15 @@ def api_keys_file() -> Path | None:
 # No settings of the server: set by the launcher and the gunicorn configuration for their own children, or read by the
 # load tests, whose key may be in the environment of a shell that starts a server, too.
 INTERNAL = frozenset(
-    {"KILN_WORKER_SLOT", "KILN_METRICS_OWNER", "KILN_CWD", "KILN_PYTHON", "KILN_SCREENSHOT_DIR", "KILN_LOAD_KEY"}
+    {
+        "KILN_WORKER_SLOT",
+        "KILN_METRICS_OWNER",
+        "KILN_CWD",
+        "KILN_PYTHON",
+        "KILN_SCREENSHOT_DIR",
+        "KILN_LOAD_KEY",
+        "KILN_JMETER",
+    }
 )
 
 
