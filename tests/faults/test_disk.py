@@ -45,7 +45,10 @@ def truncate(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    shutil.rmtree(folder.parents[1])
+    """The whole store at once, as when a disk goes: a look in the midst of rmtree would see a version removed."""
+    store = folder.parents[1]
+    gone = store.rename(store.with_name("gone"))
+    shutil.rmtree(gone)
 
 
 DAMAGES = {
