@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from model import engines
+from model.bundle import Bundle
 from tests import bundles
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 from model.build.assemble import Request, build
 from model.build.source import of_keras
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.slow]
 _FAILURES = 400  # the text of these is several times what an interpreter may keep
 
 
@@ -29,10 +29,14 @@ def three_indices() -> Any:
     return keras.Model(inputs, keras.layers.Dense(1, name="y")(embedded))
 
 
-@pytest.mark.parametrize("made", [three_indices, bundles.sequence], ids=["one shape", "any shape"])
+@pytest.fixture(scope="module", params=[three_indices, bundles.sequence], ids=["one shape", "any shape"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    model = of_keras(request.param())
+    return build(model, Request(tmp_path_factory.mktemp("store"), "indices", "1", engine="litert"))
+
+
 @pytest.mark.parametrize("count", [1, 130], ids=["alone", "many at once"])
-def test_a_failure_is_told_once(tmp_path: Path, made: Any, count: int) -> None:
-    bundle = build(of_keras(made()), Request(tmp_path, "indices", "1", engine="litert"))
+def test_a_failure_is_told_once(bundle: Bundle, count: int) -> None:
     engine = engines.load("litert", bundle.check_file(bundle.engine_file("litert")))
     good, bad = np.full((count, 3), 3, np.int32), np.full((count, 3), 11, np.int32)
     [before] = engine(good)
