@@ -3,7 +3,7 @@
 bundle.json   name, version, labels, inputs, outputs, preprocessing, files with sha256 and size, how it was built
 model.keras   the source model and reference engine
 model.tflite  the compiled engine(s)
-golden.npz    `input_0`, `input_1`, ... and `output_0`, ...: inputs, and Keras' own answers to them
+golden.npz    inputs, and Keras' own answers to them; see golden.py
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from . import golden
 from .engines import Engine
 from .errors import BundleError, EngineMissing
 from .preprocess import Preprocessing
@@ -171,12 +172,7 @@ class Bundle:
 
     def golden_tensors(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """(inputs, outputs) of golden.npz. Raises BundleError."""
-        with np.load(self.check_file(self.golden)) as golden:
-            try:
-                inputs = [golden[f"input_{number}"] for number in range(len(self.inputs))]
-                return inputs, [golden[f"output_{number}"] for number in range(len(self.outputs))]
-            except KeyError as missing:
-                raise BundleError(f"{self.golden.name} lacks a tensor: {missing}. Build the bundle again.") from missing
+        return golden.read(self.check_file(self.golden), len(self.inputs), len(self.outputs))
 
     def to_scores(self, values: np.ndarray) -> np.ndarray:
         """The first output, float (n, labels) or (n, 1) for one of two -> a score for each label, float32."""

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from .. import bundle as bundles
 from .. import disk
+from .. import golden as kept_golden
 from ..bundle import Bundle, Candidate, File
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
@@ -94,7 +95,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
             _check_finite(wanted)
             np.savez(scratch / "inputs.npz", **_named("input", inputs))
             kept_inputs, answers = ([values[:kept] for values in arrays] for arrays in (inputs, wanted))
-            np.savez_compressed(work / "golden.npz", **_named("input", kept_inputs), **_named("output", answers))
+            kept_golden.write(work / "golden.npz", _named("input", kept_inputs) | _named("output", answers))
         with step("Saving the model"):
             reference = _save_reference(source, work, scratch / "graph")
         candidates = [_tried("keras", lambda: reference, scratch, wanted, step)]
