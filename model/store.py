@@ -17,6 +17,7 @@ from pathlib import Path
 from . import disk, loading, memory, preprocess, serving
 from .errors import ModelError, UnknownModel
 from .loading import OnBatch, Tuning
+from .pace import Pace
 from .shelf import Shelf
 from .slot import Slot
 from .table import Table
@@ -216,7 +217,14 @@ class Store:
         began = time.monotonic()
         try:
             outcome = loading.load(
-                slot.folder, seen, self._limits, self._engine, self._tuning, slot.model, self._on_batch
+                slot.folder,
+                seen,
+                self._limits,
+                self._engine,
+                self._tuning,
+                loaded=slot.model,
+                on_batch=self._on_batch,
+                pace=Pace(busy=self._settled.is_set),  # before that it was not ready: nobody asks
             )
         except ModelError as error:
             outcome = error
