@@ -47,9 +47,12 @@ class Program:
     def check(self) -> None:
         """Raises Failed, with the end of its log, when it has ended."""
         if self.process.poll() is not None:
-            self._log.seek(0)
-            log = self._log.read().decode(errors="replace")[-2000:]
-            raise Failed(f"{self._command} ended with {self.process.returncode}:\n{log}")
+            raise Failed(f"{self._command} ended with {self.process.returncode}:\n{self.log()[-2000:]}")
+
+    def log(self) -> str:
+        """What it has written so far."""
+        file = self._log.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")  # it writes where the file ends
 
     def family(self) -> list[psutil.Process]:
         """The process and all that it started, itself first."""

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,10 @@ _PEACE = 10.0  # seconds
 _FULL_SPEED = 3.0  # seconds
 _BETWEEN = 1.0  # seconds from one switch to the next
 _PATIENCE = 60.0  # seconds for one switch
-_POLL = 0.25  # seconds; /metrics takes a worker's time, too
+_POLL = 0.1  # seconds
 _REST = 25.0  # seconds; counts of versions that have ended are kept for 20 s, until Prometheus has them
 _FIRST = 100  # number of the first version
+_TOLD = re.compile(r'"message":"model \w+ version (\d+): (\w+)[^}]*"process":(\d+)')
 
 
 @dataclass
@@ -105,9 +107,7 @@ def measure(tell: Callable[[str], None], switches: int = SWITCHES) -> Findings:
             pause = len(connections) / found.per_second
             tell("switches: in peace")
             with _posting(connections, pause, found.failures) as found.peace_ms:
-                for _ in range(round(_PEACE / _POLL)):  # as later on: to answer /metrics takes memory, too
-                    _ready(server)
-                    time.sleep(_POLL)
+                time.sleep(_PEACE)
             found.memory_mb.append(memory.own_megabytes(processes))
             with _posting(connections, pause, found.failures) as found.switching_ms:
                 for version in range(_FIRST + 1, _FIRST + 1 + switches):
@@ -144,12 +144,9 @@ def _switch(server: Server, waiting: Path, model: Path) -> float:
 
 
 def _ready(server: Server) -> dict[str, int]:
-    """version -> the workers in which it is AVAILABLE."""
-    with contextlib.closing(server.connect()) as connection:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-    pairs = re.findall(r'^kiln_model_ready\{model="\w+",version="(\d+)"\} (\S+)$', text, re.MULTILINE)
-    return {version: int(float(workers)) for version, workers in pairs if float(workers)}
+    """version -> the workers in which it is AVAILABLE, by their log: to be asked would take their time."""
+    states = {(version, worker): state for version, state, worker in _TOLD.findall(server.program.log())}
+    return dict(Counter(version for (version, _), state in states.items() if state == "AVAILABLE"))
 
 
 @contextlib.contextmanager
