@@ -19,8 +19,8 @@ def keep_together() -> None:
     _c_function("mallopt")(_M_ARENA_MAX, _ARENAS)
 
 
-def give_back(engine: str) -> None:
-    """Called when a model of that engine is no longer held. The C library would keep what it freed for later."""
+def give_back(engine: str = "") -> None:
+    """Called when a model of that engine is no longer held, or when much else was freed. The C library would keep it."""
     if engine in _CYCLIC:
         gc.collect()
     _c_function("malloc_trim")(0)
