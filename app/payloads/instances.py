@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,9 +30,12 @@ def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
 
 
 def load(body: bytes) -> Any:
-    """A JSON text -> its value. Raises RequestError 400; NaN, Infinity, and what is nested too deep are no JSON."""
+    """A JSON text -> its value. Raises RequestError 400; NaN, Infinity, and what is nested too deep are no JSON.
+
+    A byte order mark is passed over, as RFC 8259 section 8.1 allows: PowerShell and .NET write one.
+    """
     try:
-        return orjson.loads(body)
+        return orjson.loads(body[len(codecs.BOM_UTF8) :] if body.startswith(codecs.BOM_UTF8) else body)
     except orjson.JSONDecodeError as fault:
         hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
         raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault

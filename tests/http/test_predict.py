@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import gzip
 import io
 import json
@@ -75,6 +76,7 @@ def expected(client: FlaskClient) -> Any:
         packed(raw("image/jpeg"), "deflate", zlib.compress),
         packed(form(("image", PHOTO))),
         packed(instances(b64())),
+        {"data": codecs.BOM_UTF8 + json.dumps(instances(b64())["json"]).encode(), "content_type": "application/json"},
         raw("image/jpeg") | {"headers": {"Content-Encoding": "identity"}},
     ],
 )
