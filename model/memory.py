@@ -20,7 +20,7 @@ def keep_together() -> None:
 
 
 def give_back(engine: str = "") -> None:
-    """Called when a model of that engine is no longer held, or when much else was freed. The C library would keep it."""
+    """Called when a model of that engine is no longer held, or much else was freed. The C library would keep it."""
     if engine in _CYCLIC:
         gc.collect()
     _c_function("malloc_trim")(0)
