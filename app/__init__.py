@@ -18,7 +18,6 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     that load within `load_wait` seconds are ready before the first connection is taken.
     """
     # Imported here, not above: the launcher and gunicorn's master import app.settings and nothing more of us.
-    from model import memory
     from model.preprocess import Limits
     from model.store import Store, Tuning
 
@@ -73,5 +72,4 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         guard.install(app, guard.Guard(Path(config.api_keys), FOLDER), spoken.probes)
     routes.install(app)
     store.wait(config.load_wait)
-    memory.give_back()
     return app

@@ -17,13 +17,14 @@ from typing import Any
 
 from rich.console import Console
 
-from . import dialects, machine, memory, report, rounds, stages, starts, switches, wrk, zoo
+from . import dialects, machine, memory, nginx, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .peers import command, known
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
 NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo", "dialects")
+_POSTED = {"kiln", "nginx", "tutorial", "dialects"}  # by wrk
 _WORKERS = (2, 3, 4)
 _IMPOSSIBLE = 1.1  # of what the model alone manages; a little more than 1 for the noise
 
@@ -46,6 +47,9 @@ class Findings:
         if (kiln := self.series.get("kiln")) and (bare := self.series.get("bare")):
             found.append(Goal("answers: Kiln / bare loop", _ratio(kiln, bare, "per_second"), 0.85, at_least=True))
             found.append(Goal("CPU time of an answer: bare loop / Kiln", _ratio(bare, kiln, "cpu_ms")))
+        if (kiln := self.series.get("kiln")) and (proxied := self.series.get("nginx")):
+            figure = _ratio(proxied, kiln, "per_second")
+            found.append(Goal("answers: behind nginx / Kiln alone", figure, 0.92, at_least=True))
         if (kiln := self.series.get("kiln")) and (tutorial := self.series.get("tutorial")):
             figure = _ratio(kiln, tutorial, "per_second")
             found.append(Goal("answers: Kiln / tutorial stack", figure, 30, at_least=True, digits=1))
@@ -122,9 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(console: Console, names: Collection[str], count: int, seconds: int) -> Findings:
     findings, wanted = Findings(), set(names)
-    if not wrk.available() and wanted & {"kiln", "tutorial", "dialects"}:
-        console.print("[yellow]wrk is not installed: kiln, tutorial and dialects are left out.[/]")
-        wanted -= {"kiln", "tutorial", "dialects"}
+    if not wrk.available() and wanted & _POSTED:
+        console.print("[yellow]wrk is not installed: kiln, nginx, tutorial and dialects are left out.[/]")
+        wanted -= _POSTED
+    if nginx.program() is None and "nginx" in wanted:
+        console.print("[yellow]nginx is not installed: Kiln behind it is left out.[/]")
+        wanted -= {"nginx"}
     if not memory.available() and wanted & {"memory", "switches"}:
         console.print("[yellow]This system does not tell the PSS of a process: memory and switches are left out.[/]")
         wanted -= {"memory", "switches"}

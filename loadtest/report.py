@@ -13,7 +13,7 @@ from . import zoo as zoos
 from .figures import Goal, Spread
 from .rounds import Series
 
-_TITLES = {"kiln": "Kiln", "bare": "bare loop", "tutorial": "tutorial stack"}
+_TITLES = {"kiln": "Kiln", "nginx": "behind nginx", "bare": "bare loop", "tutorial": "tutorial stack"}
 
 _VERDICTS = {True: "[green]met[/]", False: "[red]not met[/]", None: ""}
 _ROWS = (

@@ -1,4 +1,4 @@
-"""Throughput: Kiln, the bare loop and the tutorial stack in turns, so that all see the same machine."""
+"""Throughput: Kiln, alone and behind nginx, the bare loop and the tutorial stack in turns: all see the same machine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from . import memory, servers, wrk
 from .bare import BareLoop, bare_loop
 from .figures import Spread
-from .processes import Failed
+from .processes import Failed, Program
 from .servers import PHOTO, Server
 
-NAMES = ("kiln", "bare", "tutorial")
+NAMES = ("kiln", "nginx", "bare", "tutorial")
 _WARM_UP = 2  # seconds
 
 
@@ -54,6 +54,10 @@ def measure(names: Collection[str], rounds: int, seconds: int, tell: Callable[[s
             if "kiln" in series:
                 tell("starting kiln")
                 turns["kiln"] = _server_turn(stack.enter_context(servers.kiln()))
+            if "nginx" in series:
+                tell("starting kiln behind nginx")
+                server, proxy = stack.enter_context(servers.behind_nginx())
+                turns["nginx"] = _server_turn(server, proxy)
             if "bare" in series:
                 tell("starting the bare loop")
                 turns["bare"] = _bare_turn(stack.enter_context(bare_loop()))
@@ -93,11 +97,12 @@ def _record(series: Series, turn: _Turn) -> None:
             series.faults.append(turn.result.fault)
 
 
-def _server_turn(server: Server) -> Callable[[int], _Turn]:
+def _server_turn(server: Server, proxy: Program | None = None) -> Callable[[int], _Turn]:
     def turn(seconds: int) -> _Turn:
-        before = server.program.cpu_seconds()
+        before, aside = server.program.cpu_seconds(), sum(proxy.cpu_seconds()) if proxy else 0.0
         result = wrk.run(server.url, PHOTO, seconds)
         after = server.program.cpu_seconds()
+        aside = sum(proxy.cpu_seconds()) - aside if proxy else 0.0
         server.program.check()
         if len(after) != len(before) or not result.requests:
             raise Failed(f"A worker of {server.url} was replaced, or nothing was answered: {result}")
@@ -105,7 +110,7 @@ def _server_turn(server: Server) -> Callable[[int], _Turn]:
         spent = [late - early for early, late in zip(before, after, strict=True)]
         workers = spent[1:]  # the first is gunicorn's master
         idlest = min(workers) * len(workers) / (sum(workers) or 1)
-        return _Turn(result.per_second, sum(spent) / result.requests * 1e3, idlest, result)
+        return _Turn(result.per_second, (sum(spent) + aside) / result.requests * 1e3, idlest, result)
 
     return turn
 

@@ -6,11 +6,13 @@ import contextlib
 import http.client
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import nginx
 from .processes import ROOT, Failed, Program, free_port, running
 
 PHOTO = ROOT / "tests" / "data" / "cat.jpg"
@@ -62,6 +64,27 @@ def kiln(
     settings = {"KILN_DEADLINE": "30"} if model else {}  # of another model, whose queue may take long
     with running([sys.executable, "deploy/run.py", *options], settings) as program:
         yield answering(program, port, expected=expected, given_up=lambda: _given_up(port, model or MODEL))
+
+
+@contextlib.contextmanager
+def behind_nginx(workers: int = 2) -> Iterator[tuple[Server, Program]]:
+    """Kiln on a unix socket with the nginx that ships in front of it, as a node has them; and that nginx.
+
+    The server's program is gunicorn, its port nginx's. Raises Failed where there is no nginx.
+    """
+    executable = nginx.program()
+    if executable is None:
+        raise Failed("nginx is not installed. On Debian or Ubuntu: apt-get install nginx")
+    with tempfile.TemporaryDirectory(prefix="kiln-nginx-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "nginx.conf").write_text(nginx.configuration(folder, folder, port))
+        with (
+            running(
+                [sys.executable, "deploy/run.py", f"--workers={workers}"], {"KILN_BIND": f"unix:{folder}/kiln.sock"}
+            ) as program,
+            running([executable, "-p", name, "-c", f"{name}/nginx.conf", "-g", "daemon off;"], {}) as proxy,
+        ):
+            yield answering(program, port), proxy
 
 
 def _given_up(port: int, model: str) -> str:

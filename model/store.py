@@ -145,8 +145,12 @@ class Store:
         threading.Thread(target=self._follow, args=(seconds,), name="watch-store", daemon=True).start()
 
     def wait(self, seconds: float) -> None:
-        """Until all that was found first is loaded or has failed, but no longer than so many seconds."""
+        """Until all that was found first is loaded or has failed, but no longer than so many seconds.
+
+        The last step of a start: what it left behind is given back, 1 MB of a worker.
+        """
         self._settled.wait(seconds)
+        memory.give_back()
 
     def close(self) -> None:
         """Follow the store no more."""

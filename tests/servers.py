@@ -9,7 +9,6 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,8 +25,10 @@ import psutil
 import pytest
 import requests
 
+from loadtest import nginx as nginx_files
+
 ROOT = Path(__file__).resolve().parents[1]
-NGINX_CONF = ROOT / "deploy" / "nginx.conf"
+NGINX_CONF = nginx_files.CONF
 GUNICORN = (sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py")
 # How systemd hands a socket over: as file descriptor 3, to the process of this very number.
 SYSTEMD = (
@@ -262,20 +263,10 @@ def leave_socket(path: Path) -> None:
 
 # --- nginx ----------------------------------------------------------------------------------------------------------
 
-# Where the tests' copy of nginx.conf differs from the file that ships; its head names the same. In this order.
-MACHINE = ("user www-data;", "/run/kiln/", "/run/nginx.pid", "/var/log/nginx/", "/var/lib/nginx/", "listen 80 ")
-
 
 def nginx_conf(folder: Path, run: Path, port: int, prefix: str = "") -> str:
     """The shipped configuration, moved to a folder and a port; with a prefix, as its last comment says."""
-    # Without root nginx ignores the user, and warns of it.
-    user = "user root root;" if os.geteuid() == 0 else ""
-    here = (user, f"{run}/", f"{folder}/nginx.pid", f"{folder}/", f"{folder}/", f"listen 127.0.0.1:{port} ")
-    text = NGINX_CONF.read_text()
-    for shipped, ours in zip(MACHINE, here, strict=True):
-        # Not in comments: the one at the head of the file names them too.
-        text, count = re.subn(rf"^([^#\n]*){re.escape(shipped)}", rf"\g<1>{ours}", text, flags=re.MULTILINE)
-        assert count, f"deploy/nginx.conf has no {shipped!r}"
+    text = nginx_files.configuration(folder, run, port)
     if prefix:
         block = re.search(r"^ +# location /some/prefix/ \{\n(?: +# .*\n)+", text, re.MULTILINE)
         assert block, "deploy/nginx.conf no longer says how to publish below a prefix"
@@ -306,10 +297,10 @@ def with_tls(text: str, port: int = 443) -> str:
 @functools.cache
 def nginx_program() -> str:
     """The nginx of this machine; skips the test where there is none."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
-    if program is None:
+    found = nginx_files.program()
+    if found is None:
         pytest.skip("nginx is not installed: apt-get install nginx")
-    return program
+    return found
 
 
 @contextlib.contextmanager
@@ -317,14 +308,14 @@ def nginx(
     folder: Path, run: Path, prefix: str = "", backend: Server | None = None, change: Callable[[str], str] = str
 ) -> Iterator[Server]:
     """nginx with the shipped configuration in front of run/kiln.sock. change: what a test must shorten in it."""
-    program = nginx_program()
+    executable = nginx_program()
     # Bound here and handed over in the way nginx hands its sockets to its successor: no port can be taken meanwhile.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)  # nginx takes an inherited socket as it is, and must not wait in accept
         port = listener.getsockname()[1]
         conf = folder / "nginx.conf"
         conf.write_text(change(nginx_conf(folder, run, port, prefix)))
-        command = [program, "-p", str(folder), "-c", str(conf), "-g", "daemon off;"]
+        command = [executable, "-p", str(folder), "-c", str(conf), "-g", "daemon off;"]
         inherited = {"env": clean_environment() | {"NGINX": f"{listener.fileno()};"}, "pass_fds": [listener.fileno()]}
         with running(command, folder / "nginx.log", **inherited) as process:
             listener.close()

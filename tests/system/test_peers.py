@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import bench, servers, wrk
+from loadtest import bench, nginx, servers, wrk
+from loadtest import rounds as loads
 from loadtest.peers import environments, rounds, tables
 from loadtest.peers.contestants import LABELS, contestants
 from loadtest.peers.findings import Findings
@@ -53,6 +54,14 @@ def fickle() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.skipif(nginx.program() is None, reason="nginx is not installed")
+def test_kiln_is_measured_behind_the_nginx_that_ships() -> None:
+    found = loads.measure({"nginx"}, rounds=1, seconds=1, tell=lambda _: None)["nginx"]
+    assert found.faults == []
+    assert found.per_second[0] > 0
+    assert found.cpu_ms[0] > 0
 
 
 def test_every_answer_is_looked_at(fickle: str) -> None:
