@@ -1,8 +1,9 @@
 """`systemctl reload kiln`: new settings and new code, without a lost request.
 
 A running process cannot see that /etc/kiln/kiln.env has changed. systemd starts this file with the environment that a
-new start would have. Wrong settings are refused here, and what runs is left alone. Right ones are laid down for the
-master, which gets SIGHUP, reads them (`take_over`, called by deploy/gunicorn.conf.py) and replaces its workers.
+new start would have. Settings and code with which workers would not answer (trial.py) are refused here, and what runs
+is left alone: gunicorn would end, with all its workers. Right ones are laid down for the master, which gets SIGHUP,
+reads them (`take_over`, called by deploy/gunicorn.conf.py) and replaces its workers.
 """
 
 from __future__ import annotations
@@ -10,27 +11,37 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from gunicorn.util import parse_address  # noqa: E402
+
 from app import settings  # noqa: E402
+from deploy.notify import ask  # noqa: E402
+from deploy.trial import UNREADY  # noqa: E402
 
 PREFIXES = ("KILN_", "OTEL_")  # what kiln.env may hold
+ASK_SECONDS = 5.0  # for the service's own word
 WAIT_SECONDS = 60.0  # for the old workers; gunicorn gives them 30 s to finish
 
 
 def main() -> None:
     """Check, hand over, wait until no old worker is left. Exits with a message where something is wrong."""
+    master = int(os.environ["MAINPID"])
     try:
-        settings.read()
+        fresh_settings = settings.read()
     except settings.SettingsError as wrong:
         sys.exit(f"kiln: nothing was reloaded. {wrong}")
-    master = int(os.environ["MAINPID"])
+    if _address(fresh_settings) != _address(settings.read(_environment(master))):  # it may have a socket of systemd's
+        sys.exit("kiln: nothing was reloaded. Where the service listens takes a restart: systemctl restart kiln")
+    if trouble := _trouble(_address(fresh_settings)):
+        sys.exit(f"kiln: nothing was reloaded, what ran goes on. {trouble}")
     file = _file(os.environ)
     fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps({name: os.environ[name] for name in os.environ if _ours(name)}))
@@ -51,6 +62,28 @@ def take_over(environment: MutableMapping[str, str]) -> None:
     for name in filter(_ours, list(environment)):
         del environment[name]
     environment.update(json.loads(file.read_text()))
+
+
+def _address(config: settings.Settings) -> str:
+    return config.bind or f"{config.host}:{config.port}"
+
+
+def _environment(process: int) -> Mapping[str, str]:
+    """What it was started with."""
+    pairs = (pair.partition("=") for pair in Path(f"/proc/{process}/environ").read_text().split("\0"))
+    return {name: value for name, _, value in pairs}
+
+
+def _trouble(address: str) -> str:
+    """Why workers would not answer with what they would get now; empty where they would, or do not as it is."""
+    command = [sys.executable, str(ROOT / "deploy" / "trial.py")]
+    trial = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  our own
+    if trial.returncode == 0:
+        return ""
+    if trial.returncode == UNREADY and ask(parse_address(address), ASK_SECONDS).startswith("not ready"):
+        return ""
+    said = trial.stderr.strip()
+    return said.splitlines()[-1] if trial.returncode == UNREADY else f"Its workers would not start:\n{said}"
 
 
 def _file(environment: MutableMapping[str, str]) -> Path:

@@ -144,13 +144,14 @@ class Store:
         memory.keep_together()
         threading.Thread(target=self._follow, args=(seconds,), name="watch-store", daemon=True).start()
 
-    def wait(self, seconds: float) -> None:
-        """Until all that was found first is loaded or has failed, but no longer than so many seconds.
+    def wait(self, seconds: float) -> bool:
+        """Until all that was found first is loaded or has failed, but no longer than so many seconds; is it?
 
         The last step of a start: what it left behind is given back, 1 MB of a worker.
         """
-        self._settled.wait(seconds)
+        settled = self._settled.wait(seconds)
         memory.give_back()
+        return settled
 
     def close(self) -> None:
         """Follow the store no more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,14 +32,27 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def service(tmp_path: Path, watchdog: str = "", **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+def service(
+    tmp_path: Path, watchdog: str = "", home: Path = ROOT, **settings: object
+) -> Iterator[subprocess.Popen[bytes]]:
     """gunicorn on a socket that it inherits, as kiln.service starts it. Port 0 of loopback in kiln.sock's place."""
-    environment = servers.clean_environment(workers=1, bind="127.0.0.1:0", **settings)
-    environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "RUNTIME_DIRECTORY": str(tmp_path)}
+    environment = _environment(tmp_path, settings) | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
     if watchdog:
         environment["WATCHDOG_USEC"] = watchdog
-    with servers.running(servers.GUNICORN, tmp_path / "log", cwd=ROOT, env=environment) as process:
+    with servers.running(servers.GUNICORN, tmp_path / "log", cwd=home, env=environment) as process:
         yield process
+
+
+def reload(tmp_path: Path, master: int, home: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:
+    """What `systemctl reload kiln` starts."""
+    environment = _environment(tmp_path, settings) | {"MAINPID": str(master)}
+    command = [sys.executable, "deploy/reload.py"]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+
+
+def _environment(tmp_path: Path, settings: dict[str, object]) -> dict[str, str]:
+    environment = servers.clean_environment(**{"workers": 1, "bind": "127.0.0.1:0", **settings})
+    return environment | {"RUNTIME_DIRECTORY": str(tmp_path)}
 
 
 def heard(systemd: socket.socket) -> dict[str, str]:
@@ -95,12 +109,6 @@ def test_the_process_that_watches_ends_with_the_master_however_that_ends(
 
 
 def test_reload_hands_new_settings_over(tmp_path: Path, systemd: socket.socket) -> None:
-    def reload(**settings: object) -> subprocess.CompletedProcess[str]:
-        environment = servers.clean_environment(workers=1, bind="127.0.0.1:0", **settings)
-        environment |= {"RUNTIME_DIRECTORY": str(tmp_path), "MAINPID": str(master.pid)}
-        command = [sys.executable, "deploy/reload.py"]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-
     def most_images() -> int:
         [listening] = [c for c in psutil.Process(master.pid).net_connections() if c.status == psutil.CONN_LISTEN]
         document = requests.get(f"http://127.0.0.1:{listening.laddr.port}/openapi.json", timeout=10).text
@@ -109,13 +117,54 @@ def test_reload_hands_new_settings_over(tmp_path: Path, systemd: socket.socket) 
     with service(tmp_path, max_images=5) as master:
         heard(systemd)
         assert most_images() == 5
-        assert reload(max_images=6).returncode == 0
+        assert reload(tmp_path, master.pid, max_images=6).returncode == 0
         assert most_images() == 6  # when it returns, the old workers are gone
-        refused = reload(max_images="many", port=0)
+        refused = reload(tmp_path, master.pid, max_images="many", port=0)
         assert refused.returncode == 1
         assert "KILN_MAX_IMAGES" in refused.stderr
         assert "KILN_PORT" in refused.stderr
+        for settings, word in (
+            ({"store": tmp_path / "nowhere"}, "holds no versions"),
+            ({"model": "pets"}, "Model pets would not answer"),
+            ({"bind": "127.0.0.1:1"}, "restart"),
+        ):
+            refused = reload(tmp_path, master.pid, **settings)
+            assert refused.returncode == 1, settings
+            assert word in refused.stderr
         assert most_images() == 6
-        assert reload().returncode == 0
+        assert reload(tmp_path, master.pid).returncode == 0
         assert most_images() == 16  # one that is taken out again has its default
         assert json.loads((tmp_path / "environment.json").read_text()).keys() == {"KILN_WORKERS", "KILN_BIND"}
+
+
+def test_a_reload_refuses_code_that_does_not_start(tmp_path: Path, systemd: socket.socket) -> None:
+    """gunicorn by itself would end, with all workers."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("app", "deploy", "model"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "api.py", home)
+    with service(tmp_path, home=home) as master:
+        assert heard(systemd)["STATUS"] == "ready: catdog/1"
+        workers = psutil.Process(master.pid).children()
+        for file in ("app/routes.py", "deploy/gunicorn.conf.py"):
+            code = (home / file).read_text()
+            (home / file).write_text(code + "\nthis is no Python\n")
+            refused = reload(tmp_path, master.pid, home=home)
+            assert refused.returncode == 1
+            assert "nothing was reloaded" in refused.stderr
+            assert "SyntaxError" in refused.stderr
+            (home / file).write_text(code)
+        assert psutil.Process(master.pid).children() == workers
+        assert reload(tmp_path, master.pid, home=home).returncode == 0
+        assert psutil.Process(master.pid).children() != workers
+
+
+def test_a_service_that_is_not_ready_may_be_reloaded_without_being_so_after_it(
+    tmp_path: Path, systemd: socket.socket
+) -> None:
+    (tmp_path / "store").mkdir()
+    bind = f"unix:{tmp_path}/kiln.sock"
+    with service(tmp_path, store=tmp_path / "store", bind=bind) as master:
+        assert heard(systemd)["STATUS"].startswith("not ready: ")
+        assert reload(tmp_path, master.pid, store=tmp_path / "store", bind=bind, max_images=6).returncode == 0
