@@ -40,8 +40,9 @@ case $1 in
                 cp "$0" "$3/bin/python"
                 ;;
             pip)
-                for file; do :; done
-                echo "pip $file" >>"$LOG"
+                again=
+                for file; do case $file in --force-reinstall) again="$file " ;; esac; done
+                echo "pip $again$file" >>"$LOG"
                 case ${PIP:-} in
                     fail) echo "ERROR: the network is down"; exit 1 ;;
                     hang) sleep 60 ;;
@@ -518,6 +519,23 @@ def test_an_interrupted_set_up_starts_anew(checkout, when):
     (checkout.folder / "log").unlink()
     assert checkout.run("run").returncode == 0
     assert checkout.log == SERVE
+
+
+def test_what_serves_goes_on_when_the_growth_of_its_environment_is_interrupted(checkout):
+    checkout.run("run")
+    process = checkout.popen("test", "-q", PIP="hang")
+    checkout.wait_for("pip requirements.txt")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    (checkout.folder / "log").unlink()
+    assert checkout.run("run").returncode == 0
+    assert checkout.log == []  # nothing was made anew under what runs
+    checkout.run("test", "-q")
+    assert checkout.log == ["pip --force-reinstall requirements.txt", "pytest -q"]
+    (checkout.folder / "log").unlink()
+    (checkout.root / "requirements.txt").write_text("# newer\n")
+    checkout.run("test", "-q")
+    assert checkout.log == ["pip requirements.txt", "pytest -q"]
 
 
 @pytest.mark.parametrize("lock", ["flock", "mkdir"])
