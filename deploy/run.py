@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import socket
 import sys
@@ -32,8 +33,13 @@ def main(arguments: Sequence[str]) -> NoReturn:
     except settings.SettingsError as wrong:
         sys.exit(f"kiln: {wrong}")
     if not config.bind and (trouble := _cannot_listen(config.host, config.port)):
-        sys.exit(f"kiln: cannot listen on {config.host} port {config.port}: {trouble}. Choose another with --port.")
+        sys.exit(f"kiln: cannot listen on {config.host} port {config.port}: {trouble}")
     print(_welcome(config), flush=True)
+    if not (config.store / config.model).is_dir():  # no error: it may come later
+        print(
+            f"kiln: there is no model {config.model!r} in {config.store}; until there is, the answer is 503.",
+            flush=True,
+        )
     os.chdir(ROOT)
     os.environ.update(environment)
     # In this very process: a second interpreter would cost a tenth of the time to the first answer.
@@ -50,7 +56,9 @@ def _path(text: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kiln run", description="Serve the model on this machine. Ctrl+C stops it.")
+    parser = argparse.ArgumentParser(
+        prog="kiln run", description="Serve the model on this machine. Ctrl+C stops it.", allow_abbrev=False
+    )
     described = {setting.name: setting for setting in settings.fields(settings.Settings)}
     for name in OPTIONS:
         setting = described[name]
@@ -65,12 +73,16 @@ def _cannot_listen(host: str, port: int) -> str:
     """Why gunicorn would fail to listen there, told before it tries for seconds; empty when it would not."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as trouble:
+        return f"{trouble.strerror}. Choose another with --host."
+    try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)  # two may bind with SO_REUSEADDR, one listens
     except OSError as trouble:
-        return trouble.strerror or str(trouble)
+        option = "--host" if trouble.errno == errno.EADDRNOTAVAIL else "--port"
+        return f"{trouble.strerror or trouble}. Choose another with {option}."
     return ""
 
 

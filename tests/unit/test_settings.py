@@ -106,5 +106,19 @@ def test_the_help_of_run_tells_each_option_s_own_default() -> None:
         assert default == (str(getattr(settings.Settings, name)) or "empty"), name
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "no-such-host.invalid"], "Choose another with --host."),
+        (["--host", "192.0.2.1"], "Choose another with --host."),  # of an example net, nobody's
+        (["--eng", "keras"], "unrecognized arguments: --eng keras"),  # the launcher knows whole names alone
+    ],
+)
+def test_run_says_which_option_is_wrong(options: list[str], message: str) -> None:
+    done = subprocess.run([sys.executable, "deploy/run.py", *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
 def test_the_key_of_the_load_tests_is_no_setting() -> None:
     assert settings.read({VARIABLE: "kiln_secret"}) == settings.read({})
