@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -90,6 +91,10 @@ def expected(client: FlaskClient) -> Any:
         instances(base64.encodebytes(PHOTO).decode()),
         instances("data:image/jpeg;base64," + b64()),
         instances("data:;base64," + b64()),
+        instances("data:image/jpeg;name=my%20cat%20(1).jpg;base64," + b64()),  # as react-jsonschema-form makes it
+        instances('data:image/jpeg;name="a, b; c.jpg";base64,' + b64()),
+        instances("DATA:image/jpeg;BASE64," + b64()),
+        instances("data:image/jpeg;base64," + quote(b64(), safe="")),
         packed(raw("image/jpeg")),
         packed(raw("image/jpeg"), "deflate", zlib.compress),
         packed(form(("image", PHOTO))),
@@ -178,6 +183,14 @@ def test_a_refused_form_is_told_what_is_wrong(
     assert says in answer.json["error"]["message"]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_json_in_another_encoding_is_told_so(client: FlaskClient, encoding: str) -> None:
+    body = json.dumps({"instances": ["größe"]}, ensure_ascii=False).encode(encoding)
+    error = client.post("/predict", data=body, content_type="application/json").json["error"]
+    assert error["code"] == "broken_json"
+    assert "Send JSON as UTF-8" in error["message"]
+
+
 @pytest.mark.parametrize(("top", "count"), [("1", 1), ("2", 2), (None, 2), ("01", 1)])
 def test_top_says_how_many_labels(client: FlaskClient, top: str | None, count: int) -> None:
     answer = client.post("/predict", query_string={"top": top} if top else {}, **raw("image/jpeg"))
@@ -190,6 +203,13 @@ def test_a_wrong_top_is_refused(client: FlaskClient, top: str) -> None:
     assert answer.status_code == 400
     assert answer.json["error"]["code"] == "bad_top"
     assert "1 to 2" in answer.json["error"]["message"]
+
+
+def test_top_is_given_once(client: FlaskClient) -> None:
+    answer = client.post("/predict?top=1&top=2&version=", **raw("image/jpeg"))
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_query")
+    assert "top is given 2 times" in answer.json["error"]["message"]
+    assert "version is empty" in answer.json["error"]["message"]
 
 
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -210,6 +230,9 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "broken base64": (instances(b64(), "%%%%"), 400, "bad_base64"),
     "base64 with letters of others": (instances("größe"), 400, "bad_base64"),
     "base64 of impossible length": (instances("AAAAA"), 400, "bad_base64"),
+    "percent signs in base64": (instances(quote(b64(), safe="")), 400, "bad_base64"),
+    "data url with broken base64": (instances("data:;base64,%%"), 400, "bad_base64"),
+    "data url of nothing": (instances("data:;base64,"), 400, "empty_image"),
     "data url without base64": (instances("data:image/png,abc"), 400, "bad_instances"),
     "base64 of text": (instances(b64(b"hello")), 400, "not_an_image"),
     "text": ({"data": b"hello", "content_type": "image/jpeg"}, 400, "not_an_image"),
