@@ -17,18 +17,21 @@ from .predictions import DEFAULT_TOP
 CLIENT_HEADER = "X-Client-ID"
 _CLIENT = "HTTP_" + CLIENT_HEADER.upper().replace("-", "_")  # as WSGI has it
 NAMES = ("model", "version", "label")
+_TOP = "top"
 
 
 def select(request: Request, store: Store, proxies: int) -> Model:
     """The model that ?model=, ?version= and ?label= name; without them the default one.
 
+    These and ?top= may be given once.
+
     proxies: how many stand before the worker, as in `client`.
 
     Raises RequestError 400 with every problem of these, and what Store.get raises.
     """
-    given = {name: request.args.getlist(name) for name in NAMES}
+    given = {name: request.args.getlist(name) for name in (*NAMES, _TOP)}
     problems = [f"{name} is given {len(values)} times; once is enough" for name, values in given.items() if values[1:]]
-    problems += [f"{name} is empty" for name, values in given.items() if values == [""]]
+    problems += [f"{name} is empty" for name in NAMES if given[name] == [""]]
     if given["version"] and given["label"]:
         problems.append("version and label both say which version to ask; leave one out")
     if problems:
@@ -39,7 +42,7 @@ def select(request: Request, store: Store, proxies: int) -> Model:
 
 def top_of(request: Request, model: Model) -> int:
     """How many labels ?top= asks for; 0 for a model that has none. Raises RequestError 400."""
-    text, count = request.args.get("top"), len(model.bundle.labels)
+    text, count = request.args.get(_TOP), len(model.bundle.labels)
     if text is None:
         return min(count, DEFAULT_TOP)
     if not count:

@@ -37,5 +37,17 @@ def load(body: bytes) -> Any:
     try:
         return orjson.loads(body[len(codecs.BOM_UTF8) :] if body.startswith(codecs.BOM_UTF8) else body)
     except orjson.JSONDecodeError as fault:
+        if (byte := _not_utf8(body)) is not None:
+            message = f"The body is not UTF-8: see byte {byte}. Send JSON as UTF-8."
+            raise RequestError(400, "broken_json", message) from fault
         hint = " JSON has no NaN and no Infinity; send finite numbers." if _NOT_JSON.search(body) else ""
         raise RequestError(400, "broken_json", f"The body is not JSON: {fault}.{hint}") from fault
+
+
+def _not_utf8(body: bytes) -> int | None:
+    """The index of the first byte that is not UTF-8, as RFC 8259 section 8.1 wants JSON; None where all are."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as fault:
+        return fault.start
+    return None

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
-import io
-import re
 from typing import Any
 
 from flask import Request
-from werkzeug.formparser import FormDataParser
 
 from ..errors import RequestError
 from ..settings import Settings
+from .encoded import from_text
+from .forms import read_form
 from .instances import JSON, MOST_PROBLEMS, read_instances
 
 FIELDS = ("image", "file")
-_DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w.+=-]+)*,", re.ASCII)
-_URL_SAFE = str.maketrans("-_", "+/", " \t\r\n")
 _FORM = '{"instances": [{"b64": "..."}]}'
 _HOW = (
     "Send the picture as multipart/form-data (field image), as a raw body with its image/* type or "
@@ -50,27 +46,27 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> list[byt
     return pictures
 
 
-def _in_memory(*_: Any, **__: Any) -> io.BytesIO:
-    """Where form files go: the body is in memory already and bounded, a temporary file would copy it to disk."""
-    return io.BytesIO()
-
-
 def _from_form(request: Request, body: bytes) -> list[bytes]:
-    boundary = request.mimetype_params.get("boundary", "")
-    try:
-        parser = FormDataParser(
-            stream_factory=_in_memory, max_form_memory_size=len(body), max_form_parts=2048, silent=False
-        )
-        _, form, files = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), {"boundary": boundary})
-    except Exception as fault:
-        raise RequestError(400, "broken_form", "The multipart body cannot be read. Check its boundary.") from fault
-    pictures = [file.read() for name, file in files.items(multi=True) if name in FIELDS]
+    pictures, names, texts = [], set(), set()
+    for part in read_form(body, request.mimetype_params.get("boundary", "")):
+        names.add(part.name)
+        if part.name in FIELDS and (picture := part.file()) is not None:
+            pictures.append(picture)
+        elif part.name in FIELDS:
+            texts.add(part.name)
     if pictures and not any(pictures):
         raise RequestError(400, "empty_image", "The file sent is empty (0 bytes). Choose another.")
-    if not pictures and any(name in form for name in FIELDS):
-        raise RequestError(400, "no_image", "The field holds text, not a file. With curl, write -F image=@photo.jpg")
-    if not pictures and (others := sorted(set(files) | set(form))):
-        raise RequestError(400, "no_image", f"No field named image or file; there is {', '.join(others)[:200]}.")
+    if not pictures and texts:
+        raise RequestError(
+            400,
+            "no_image",
+            f"The field {' and '.join(sorted(texts))} holds text, not a file. Send the bytes of the picture, in a part "
+            "with a filename or an image/* Content-Type; with curl: -F image=@photo.jpg. Base64 goes into JSON: "
+            f"{_FORM}.",
+        )
+    if not pictures and names:
+        others = ", ".join(sorted(filter(None, names)))[:200] or "one without a name"
+        raise RequestError(400, "no_image", f"No field named image or file; there is {others}.")
     return pictures
 
 
@@ -83,25 +79,25 @@ def _from_json(instances: list[Any]) -> list[bytes]:
             problems.append((number, fault))
     if problems:
         kinds = {type(fault) for _, fault in problems}
-        code = "bad_base64" if kinds == {binascii.Error} else "bad_instances"
+        code = _CODES.get(kinds.pop(), "bad_instances") if len(kinds) == 1 else "bad_instances"
         named = (f"instances[{number}] {fault}" for number, fault in problems[:MOST_PROBLEMS])
         raise RequestError(400, code, f"The model takes pictures: {'; '.join(named)}.")
     return pictures
 
 
+class _Empty(ValueError):
+    """Base64 of nothing."""
+
+
+_CODES: dict[type[ValueError], str] = {binascii.Error: "bad_base64", _Empty: "empty_image"}  # where all have that fault
+
+
 def from_base64(instance: Any) -> bytes:
-    """Standard and URL-safe alphabets, padded or not, data URLs. Raises ValueError, or binascii.Error (its child)."""
+    """What is under "b64", as from_text reads it. Raises ValueError, or binascii.Error (its child)."""
     text = instance.get("b64") if isinstance(instance, dict) else None
     if not isinstance(text, str):
         raise ValueError('is not an object like {"b64": "..."}')
-    if (prefix := _DATA_URL.match(text[:200])) is not None:
-        if not prefix[0].endswith(";base64,"):
-            raise ValueError("is a data URL that is not base64")
-        text = text[prefix.end() :]
-    text = text.translate(_URL_SAFE).rstrip("=")
-    if not text:
-        raise ValueError("is empty")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError as fault:
-        raise binascii.Error("is not valid base64") from fault
+    picture = from_text(text)
+    if not picture:
+        raise _Empty("is empty")
+    return picture

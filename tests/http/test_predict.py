@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import codecs
 import gzip
 import io
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -34,6 +36,23 @@ def form(*files: tuple[str, bytes]) -> dict[str, Any]:
     for name, content in files:
         data.setdefault(name, []).append((io.BytesIO(content), "photo.jpg"))
     return {"data": data, "content_type": "multipart/form-data"}
+
+
+def multipart(*parts: tuple[str, bytes], line: bytes = b"\r\n") -> dict[str, Any]:
+    """A form as written: of each part its headers, in Latin-1, and its content."""
+    lines = [piece for head, content in parts for piece in (b"--x", *head.encode("latin-1").split(b"\n"), b"", content)]
+    return {"data": line.join([*lines, b"--x--", b""]), "content_type": "multipart/form-data; boundary=x"}
+
+
+def part(more: str = "", *headers: str, name: str = "image") -> str:
+    """The headers of a part."""
+    return "\n".join((f'Content-Disposition: form-data; name="{name}"{more}', *headers))
+
+
+def mixed(*contents: bytes, boundary: str = "y") -> tuple[str, bytes]:
+    """A part of several files, as curl makes it of `-F image=@a.jpg,b.jpg`."""
+    inner = [b'--y\r\nContent-Disposition: attachment; filename="a.jpg"\r\n\r\n%b\r\n' % each for each in contents]
+    return part("", f"Content-Type: multipart/mixed; boundary={boundary}"), b"".join(inner) + b"--y--\r\n"
 
 
 def instances(*texts: Any) -> dict[str, Any]:
@@ -72,9 +91,28 @@ def expected(client: FlaskClient) -> Any:
         instances(base64.encodebytes(PHOTO).decode()),
         instances("data:image/jpeg;base64," + b64()),
         instances("data:;base64," + b64()),
+        instances("data:image/jpeg;name=my%20cat%20(1).jpg;base64," + b64()),  # as react-jsonschema-form makes it
+        instances('data:image/jpeg;name="a, b; c.jpg";base64,' + b64()),
+        instances("DATA:image/jpeg;BASE64," + b64()),
+        instances("data:image/jpeg;base64," + quote(b64(), safe="")),
         packed(raw("image/jpeg")),
         packed(raw("image/jpeg"), "deflate", zlib.compress),
         packed(form(("image", PHOTO))),
+        multipart((part('; filename="k\xfcche.jpg"'), PHOTO)),  # one byte of Latin-1
+        multipart((part(name="gr\xf6\xdfe"), b"5"), (part('; filename="a.jpg"'), PHOTO)),
+        multipart((part("; filename*=UTF-8''k%C3%BCche.jpg"), PHOTO)),
+        multipart((part('; filename="a.jpg"'), PHOTO), line=b"\n"),
+        multipart((part("", "Content-Type: image/jpeg"), PHOTO)),
+        multipart((part("", "content-type: Application/Octet-Stream"), PHOTO)),
+        multipart((part("", "Content-Type: text/plain"), PHOTO)),
+        multipart((part(), PHOTO)),
+        multipart((part(name="file"), PHOTO)),
+        multipart((part(), b"a caption"), (part('; filename="a.jpg"', name="file"), PHOTO)),
+        multipart((part('; filename="a.jpg"', "Content-Transfer-Encoding: binary"), PHOTO)),
+        multipart((part('; filename="a.jpg"', "Content-Transfer-Encoding: BASE64"), base64.encodebytes(PHOTO))),
+        multipart((part("", "Content-Transfer-Encoding: base64"), b64().encode())),
+        multipart((part('; filename="a"', "Content-Transfer-Encoding: quoted-printable"), binascii.b2a_qp(PHOTO))),
+        multipart(mixed(PHOTO)),
         packed(instances(b64())),
         {"data": codecs.BOM_UTF8 + json.dumps(instances(b64())["json"]).encode(), "content_type": "application/json"},
         raw("image/jpeg") | {"headers": {"Content-Encoding": "identity"}},
@@ -105,9 +143,52 @@ def test_several_are_answered_in_order(client: FlaskClient, expected: Any) -> No
     assert alone != expected
     for request_ in (
         form(("image", PHOTO), ("image", other.getvalue()), ("image", PHOTO)),
+        multipart((part(), PHOTO), (part(name="file"), other.getvalue()), (part(), PHOTO)),
+        multipart(mixed(PHOTO, other.getvalue()), (part(name="file"), PHOTO)),
         instances(b64(), b64(other.getvalue()), b64()),
     ):
         assert client.post("/predict", **request_).json["predictions"] == [expected, alone, expected]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "says"),
+    [
+        (multipart(*[(part(name="a"), b"")] * 2049), "broken_form", "more than 2048 parts"),
+        (multipart(*[mixed(*[b"a"] * 1000)] * 3), "broken_form", "more than 2048 parts"),
+        (multipart(*[mixed()] * 2049), "broken_form", "more than 2048 parts"),
+        (
+            multipart((part(), PHOTO), ("Content-Type: image/jpeg", PHOTO)),
+            "broken_form",
+            "A part of it has no line like",
+        ),
+        (multipart(("X: " + "a" * 20_000, PHOTO)), "broken_form", "more than 16384 bytes"),
+        ({"data": b"--x--", "content_type": "multipart/form-data"}, "broken_form", "names no boundary"),
+        ({"data": b"--y--", "content_type": "multipart/form-data; boundary=x"}, "broken_form", "no line with"),
+        ({"data": b"--x\n\n\n", "content_type": "multipart/form-data; boundary=x"}, "broken_form", "closing boundary"),
+        (multipart(mixed(PHOTO, boundary="")), "broken_form", "names no boundary"),
+        (multipart((part(), b"photo.jpg")), "no_image", "image holds text"),
+        (multipart((part(name="file"), "é".encode() * 600)), "no_image", "file holds text"),
+        (multipart((part("", "Content-Type: text/plain"), b"")), "no_image", "image holds text"),
+        (multipart(("Content-Disposition: form-data", PHOTO)), "no_image", "without a name"),
+        (multipart((part("", "Content-Type: image/jpeg"), b"")), "empty_image", "0 bytes"),
+        (multipart((part("", "Content-Transfer-Encoding: base64"), b"%%")), "bad_base64", "image is not the base64"),
+        (multipart((part("", "Content-Transfer-Encoding: uuencode"), b"x")), "broken_form", "uuencode is not taken"),
+    ],
+)
+def test_a_refused_form_is_told_what_is_wrong(
+    client: FlaskClient, request_: dict[str, Any], code: str, says: str
+) -> None:
+    answer = client.post("/predict", **request_)
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, code), answer.text
+    assert says in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_json_in_another_encoding_is_told_so(client: FlaskClient, encoding: str) -> None:
+    body = json.dumps({"instances": ["größe"]}, ensure_ascii=False).encode(encoding)
+    error = client.post("/predict", data=body, content_type="application/json").json["error"]
+    assert error["code"] == "broken_json"
+    assert "Send JSON as UTF-8" in error["message"]
 
 
 @pytest.mark.parametrize(("top", "count"), [("1", 1), ("2", 2), (None, 2), ("01", 1)])
@@ -124,6 +205,13 @@ def test_a_wrong_top_is_refused(client: FlaskClient, top: str) -> None:
     assert "1 to 2" in answer.json["error"]["message"]
 
 
+def test_top_is_given_once(client: FlaskClient) -> None:
+    answer = client.post("/predict?top=1&top=2&version=", **raw("image/jpeg"))
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "bad_query")
+    assert "top is given 2 times" in answer.json["error"]["message"]
+    assert "version is empty" in answer.json["error"]["message"]
+
+
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 400, "no_image"),
     "nothing, with a type": ({"data": b"", "content_type": "image/jpeg"}, 400, "no_image"),
@@ -134,13 +222,17 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "a json list": ({"json": [1]}, 400, "bad_instances"),
     "instances of numbers": ({"json": {"instances": [1, None, {"x": "y"}]}}, 400, "bad_instances"),
     "a number as base64": (instances(5), 400, "bad_instances"),
-    "empty base64": (instances(""), 400, "bad_instances"),
+    "empty base64": (instances(""), 400, "empty_image"),
+    "empty base64 and none": (instances("", 5), 400, "bad_instances"),
     "broken json": ({"data": b'{"instances": [', "content_type": "application/json"}, 400, "broken_json"),
     "not utf-8": ({"data": b'{"instances": ["\xff"]}', "content_type": "application/json"}, 400, "broken_json"),
     "deep json": ({"data": b"[" * 100_000, "content_type": "application/json"}, 400, "broken_json"),
     "broken base64": (instances(b64(), "%%%%"), 400, "bad_base64"),
     "base64 with letters of others": (instances("größe"), 400, "bad_base64"),
     "base64 of impossible length": (instances("AAAAA"), 400, "bad_base64"),
+    "percent signs in base64": (instances(quote(b64(), safe="")), 400, "bad_base64"),
+    "data url with broken base64": (instances("data:;base64,%%"), 400, "bad_base64"),
+    "data url of nothing": (instances("data:;base64,"), 400, "empty_image"),
     "data url without base64": (instances("data:image/png,abc"), 400, "bad_instances"),
     "base64 of text": (instances(b64(b"hello")), 400, "not_an_image"),
     "text": ({"data": b"hello", "content_type": "image/jpeg"}, 400, "not_an_image"),

@@ -106,7 +106,7 @@ def test_no_body_at_all(base: Server) -> None:
 def test_empty_file(base: Server) -> None:
     assert refused(base, files={"image": ("cat.jpg", b"")}) == (400, "empty_image")
     assert refused(base, files={"file": ("cat.jpg", b"")}) == (400, "empty_image")
-    assert refused(base, json={"instances": [{"b64": ""}]}) == (400, "bad_instances")
+    assert refused(base, json={"instances": [{"b64": ""}]}) == (400, "empty_image")
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,6 @@ def test_several_are_answered_in_order(base: Server, picture: Image.Image, how: 
     if how == "form":
         fields = ["image", "file", "image", "file"]  # either name, also mixed
         files = [(field, (f"{number}", data)) for number, (field, data) in enumerate(zip(fields, several, strict=True))]
-        # Werkzeug groups fields by name, as forms do.
-        several = [several[0], several[2], several[1], several[3]]
         together = predict(base, files=files)["predictions"]
     else:
         together = predict(base, json={"instances": [{"b64": b64(data)} for data in several]})["predictions"]
