@@ -14,6 +14,7 @@ from ..processes import Failed
 from .arithmetic import LARGEST, SMALLEST
 
 NAMES = ("constant", "day", "spikes")
+WITH_MEAN = ("day", "spikes")
 _DAY = 24 * 60.0  # minutes
 _STEPS = 288  # of five minutes
 _SPIKE_STEPS = 12  # an hour a day, as two spikes of half an hour
