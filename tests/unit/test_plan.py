@@ -169,9 +169,19 @@ def test_a_profile_of_ones_own_is_scaled_to_the_peak(tmp_path: Path) -> None:
     assert profiles.from_csv(file, 200).rates == (100, 200, 50)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: str) -> None:
+    file = tmp_path / "mine.csv"
+    lines = (["minute", "rate"], ["0", "10.5"], ["30", "20"])
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(separator.join, lines)).encode())
+    assert profiles.from_csv(file, None).rates == (10.5, 20)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("minute rate\n0 1\n", "with a comma, a semicolon or a tab between them"),
+        ("minute;rate\n0;10,5\n30;20\n", "line 2 has no two numbers; write 10.5 for 10,5"),
         ("", "first line must be"),
         ("a,b\n1,2\n", "first line must be"),
         ("minute,rate\n0,1\n", "at least two lines"),
@@ -319,6 +329,29 @@ def test_a_report_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "cannot be read as a report" in capsys.readouterr().err
 
 
+def test_prices_that_look_swapped_are_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--capacity", "100", "--peak", "2000", "--instance")
+    [warning] = plan(tmp_path, *arguments, "c5.large:2:446.4:219")["warnings"]
+    assert "on demand 219 is cheaper than reserved 446.4. Are they swapped?" in warning
+    assert "Are they swapped?" in " ".join(capsys.readouterr().out.split())
+    assert plan(tmp_path, *arguments, "c5.large:2:219:446.4")["warnings"] == []
+
+
+def test_options_that_do_not_go_together_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capacity = ("--capacity", "100", "--instance", "c5.large:2:219")
+    assert main([*capacity, "--base", "3", "--mean", "0.3", "--profile", "constant", "--p99", "300"]) == 1
+    printed = capsys.readouterr().err
+    for problem in (
+        "--base is a part of --serverless",
+        "constant has its own",
+        "--p99 is looked up",
+        "--peak is needed",
+    ):
+        assert problem in printed
+    assert main([*capacity, "--profile", "mine.csv", "--mean", "0.3"]) == 1
+    assert "mine.csv has its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -339,9 +372,11 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("name", ["none/plan.png", "plan.txt"])
-def test_a_plot_that_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert main(["--capacity", "100", "--plot", str(tmp_path / name), *PLAN]) == 1
+@pytest.mark.parametrize(("option", "name"), [("plot", "none/plan.png"), ("plot", "plan.txt"), ("json", "none/a.json")])
+def test_files_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    assert main(["--capacity", "100", f"--{option}", str(tmp_path / name), *PLAN]) == 1
     printed = capsys.readouterr()
-    assert f"kiln: --plot {tmp_path / name}: " in printed.err
+    assert f"kiln: --{option} {tmp_path / name}: " in printed.err
     assert printed.out == ""
