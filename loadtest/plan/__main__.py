@@ -60,6 +60,7 @@ def _plan(asked: argparse.Namespace) -> None:
     for warning in warnings:
         console.print(warning, style="yellow", markup=False)
     console.print(_grid(facts))
+    console.print("A month; % is of capacity, beside it the CPU share; costs as a share of the first", style="bold")
     console.print(_table(judged, cpu))
     for one in judged:
         for fault, why in one.faults.items():
@@ -145,13 +146,7 @@ def _grid(facts: dict[str, str]) -> Table:
 
 
 def _table(judged: Sequence[Verdict], cpu: float | None) -> Table:
-    table = Table(
-        title="A month; % is of capacity, beside it the CPU share; costs beside the first's",
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE,
-        pad_edge=False,
-    )
+    table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("")
     for column in ("CPU", "machines", "cost", "share"):
         table.add_column(column, justify="right", no_wrap=True)
