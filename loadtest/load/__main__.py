@@ -92,6 +92,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 options.rounds,
                 server.roots,
                 status.update,
+                server.tls,
             )
     count = options.cores or cores.usable()
     warnings = [warning] if warning else []
@@ -138,8 +139,10 @@ def _may_open(connections: int) -> None:
 
 def _server(options: argparse.Namespace, stack: contextlib.ExitStack) -> Target:
     if not options.url:
+        if options.ca or options.insecure:
+            raise Failed("--ca and --insecure are for a server at --url https://…; without --url one is started here.")
         return stack.enter_context(target.started(options.workers or cores.usable(), options.engine))
-    server = target.at(options.url, options.pid)
+    server = target.at(options.url, options.pid, _path(options.ca) if options.ca else None, insecure=options.insecure)
     if not server.here and not (options.machine and options.cores):
         raise Failed(f"{options.url} is another machine: say what it is with --machine TEXT and --cores N.")
     return server
@@ -205,6 +208,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=_count, default=0, help="of the server that is started (default: one a core)")
     parser.add_argument("--engine", default="", help="of the server that is started (default: the bundle's choice)")
     parser.add_argument("--url", metavar="URL", help="measure the server there instead of starting one")
+    certificates = parser.add_mutually_exclusive_group()
+    certificates.add_argument(
+        "--ca", metavar="FILE", help="certificates (PEM) to trust, of https (default: the system's)"
+    )
+    certificates.add_argument("--insecure", action="store_true", help="do not check the certificate of https")
     parser.add_argument("--pid", type=_count, action="append", default=[], help="its first process, if it runs here")
     parser.add_argument("--machine", metavar="TEXT", help="what it runs on, if that is not here")
     parser.add_argument("--cores", type=_count, metavar="N", help="cores of the server's machine")

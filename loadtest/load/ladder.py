@@ -12,6 +12,7 @@ import psutil
 
 from ..figures import Spread
 from . import users as generator
+from .tls import Tls
 from .watch import GENERATOR, Watch
 
 PERCENTILES = (50, 95, 99)
@@ -125,14 +126,15 @@ def climb(
     rounds: int,
     roots: Sequence[psutil.Process],
     tell: Callable[[str], None],
+    tls: Tls | None = None,
 ) -> list[Point]:
     """Measure every step in every round. roots: the server's first processes, as far as they run here."""
     tell("warming up")
-    generator.run(address, requests, max(steps), min(2.0, seconds))
+    generator.run(address, requests, max(steps), min(2.0, seconds), tls)
     points = [Point(users) for users in steps]
     for number in range(1, rounds + 1):
         for point in points:
             tell(f"round {number} of {rounds}: {point.users} users")
             watch = Watch(roots)
-            point.add(generator.run(address, requests, point.users, seconds), watch)
+            point.add(generator.run(address, requests, point.users, seconds, tls), watch)
     return points

@@ -6,27 +6,34 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 from .. import key, servers
 from ..processes import Failed
+from . import tls
+from .tls import Tls
 
 _PATIENCE = 10.0  # seconds
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class Target:
-    """address: where to connect. path: of /predict, below the prefix of the URL. roots: processes to watch."""
+    """address: where to connect. path: of /predict, below the prefix of the URL. roots: processes to watch. tls: of
+    https."""
 
     url: str
     host: str
     address: tuple[str, int]
     path: str
     roots: Sequence[psutil.Process]
+    tls: Tls | None = None
 
     @property
     def here(self) -> bool:
@@ -54,9 +61,18 @@ class Target:
         connection = http.client.HTTPConnection(*self.address, timeout=_PATIENCE)
         with contextlib.closing(connection):
             try:
+                plain = socket.create_connection(self.address, timeout=_PATIENCE)
+                connection.sock = self.tls.wrap(plain) if self.tls else plain
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 content = answer.read()
+            except ssl.SSLCertVerificationError as fault:
+                raise Failed(
+                    f"{self.url}: its certificate is not trusted: {fault.verify_message}. Name the file with the one "
+                    "that signed it with --ca, or check none with --insecure."
+                ) from fault
+            except ssl.SSLError as fault:
+                raise Failed(f"{self.url} does not speak TLS as is wanted: {fault}. Is it http:// there?") from fault
             except (OSError, http.client.HTTPException) as fault:
                 raise _silent(self.url, fault) from fault
         if answer.status == 401:
@@ -66,15 +82,22 @@ class Target:
         return content
 
 
-def at(url: str, pids: Sequence[int]) -> Target:
-    """A server that runs. pids: of its first processes, where they run here. Raises Failed where one does not."""
+def at(url: str, pids: Sequence[int], authorities: Path | None = None, *, insecure: bool = False) -> Target:
+    """A server that runs. pids: of its first processes, where they run here. authorities, insecure: of `tls.client`,
+    for https alone. Raises Failed where a process does not run, and where nobody can be reached."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = parts.port or _PORTS.get(parts.scheme)
     except ValueError as fault:
         raise Failed(f"{url}: {fault}") from fault
-    if parts.scheme != "http" or not parts.hostname:
-        raise Failed(f"{url} is no address like http://127.0.0.1:8000. https is measured at what takes it off.")
+    if port is None or not parts.hostname:
+        raise Failed(
+            f"{url} is no address like http://127.0.0.1:8000 or https://kiln.example.com. A unix socket is not "
+            "measured: name the address of nginx before it, or let gunicorn listen on a port."
+        )
+    secured = tls.client(parts.hostname, authorities, insecure=insecure) if parts.scheme == "https" else None
+    if not secured and (authorities or insecure):
+        raise Failed(f"{url} is not https, so there is no certificate to check: leave out --ca and --insecure.")
     try:
         with socket.create_connection((parts.hostname, port), timeout=_PATIENCE) as probe:
             resolved = probe.getpeername()
@@ -86,7 +109,7 @@ def at(url: str, pids: Sequence[int]) -> Target:
             raise Failed(f"There is no process {pid}.")
         roots.append(psutil.Process(pid))
     path = parts.path.rstrip("/").removesuffix("/predict") + "/predict"
-    return Target(url, parts.netloc, (str(resolved[0]), port), path, roots)
+    return Target(url, parts.netloc, (str(resolved[0]), port), path, roots, secured)
 
 
 @contextlib.contextmanager

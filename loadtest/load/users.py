@@ -10,9 +10,12 @@ import collections
 import contextlib
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from .tls import Tls
 
 _PATIENCE = 30.0  # seconds for one answer
 _PAUSE = 0.1  # seconds until a user tries again whose connection failed
@@ -40,15 +43,19 @@ class _User:
         self.rests_until = 0.0
 
 
-def run(address: tuple[str, int], requests: Sequence[bytes], users: int, seconds: float) -> Outcome:
+def run(
+    address: tuple[str, int], requests: Sequence[bytes], users: int, seconds: float, tls: Tls | None = None
+) -> Outcome:
     """Post `requests` in turns. What is under way at the end is waited for; it counts towards times, not seconds."""
-    with contextlib.closing(_Users(address, requests, users, seconds)) as generator:
+    with contextlib.closing(_Users(address, requests, users, seconds, tls)) as generator:
         return generator.run()
 
 
 class _Users:
-    def __init__(self, address: tuple[str, int], requests: Sequence[bytes], users: int, seconds: float) -> None:
-        self.address, self.requests = address, requests
+    def __init__(
+        self, address: tuple[str, int], requests: Sequence[bytes], users: int, seconds: float, tls: Tls | None
+    ) -> None:
+        self.address, self.requests, self.tls = address, requests, tls
         self.users = [_User(number * len(requests) // users) for number in range(users)]
         self.selector = selectors.DefaultSelector()
         self.outcome = Outcome(seconds)
@@ -83,9 +90,10 @@ class _Users:
     def post(self, user: _User, now: float) -> None:
         if user.socket is None:
             family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
-            user.socket = socket.socket(family, socket.SOCK_STREAM)
-            user.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            user.socket.setblocking(False)
+            plain = socket.socket(family, socket.SOCK_STREAM)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setblocking(False)
+            user.socket = self.tls.wrap(plain) if self.tls else plain
             user.socket.connect_ex(self.address)
         user.unsent, user.got, user.sent = memoryview(self.requests[user.turn]), b"", now
         user.turn = (user.turn + 1) % len(self.requests)
@@ -97,12 +105,19 @@ class _Users:
         try:
             if user.unsent:
                 user.unsent = user.unsent[user.socket.send(user.unsent) :]
-                if not user.unsent:
-                    self.selector.modify(user.socket, selectors.EVENT_READ, user)
+                self.selector.modify(user.socket, selectors.EVENT_WRITE if user.unsent else selectors.EVENT_READ, user)
                 return False
             piece = user.socket.recv(65536)
         except BlockingIOError:
             return False
+        except ssl.SSLWantReadError:  # also while sending: the server's part of the handshake
+            self.selector.modify(user.socket, selectors.EVENT_READ, user)
+            return False
+        except ssl.SSLWantWriteError:
+            self.selector.modify(user.socket, selectors.EVENT_WRITE, user)
+            return False
+        except ssl.SSLEOFError:
+            return self.failed(user, "connection closed")
         except OSError as fault:
             return self.failed(user, fault.strerror or "connection lost")
         if not piece:

@@ -4,20 +4,24 @@ Words and units:
     rate      requests a second
     capacity  the rate that one machine answers with its p99 within the target
     worth     a rate in machines: rate / capacity. Three machines' worth keep three machines fully used
-    level     the part of a machine's capacity at which another machine is added, above 0 and at most 1
+    level     the part of a machine's capacity at which another machine is added, above 0 and at most 1. As a CPU share
+              it is level x the CPU share at capacity
     price     of one machine, a month
 A profile's rates are of equally long steps of time, so that a mean over them is a mean over time.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SMALLEST, LARGEST = 1e-9, 1e12  # numbers above 0 between which every quotient and sum here is finite
+CEILING = 0.8  # level: a mean over minutes hides seconds that are busier, and two machines of a type are not alike
 _ROUNDING = 1e-9  # of a machine: 3.0000000001 machines' worth are three
+_MOMENTS = 50_000  # looked at in a profile, about
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,30 @@ class Prices:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a load. machines: running in the mean. a month: what it costs."""
+    """One way to run a load. machines: running in the mean. a month: what it costs. level: where it scales out, None
+    where it does not. serverless: without machines."""
 
     name: str
     machines: float
     a_month: float
+    level: float | None = None
+    serverless: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a profile. rate: then. before: the rate when machines that are new at this moment were wanted."""
+
+    rate: float
+    before: float
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A rate above what the machines that are there manage with p99 within the target."""
+
+    rate: float
+    machines: float
 
 
 def machines_for(rate: float, capacity: float, level: float = 1.0, *, least: int = 0, whole: bool = True) -> float:
@@ -58,13 +81,16 @@ def mean_use(rates: Sequence[float], capacity: float) -> float:
     return statistics.fmean(rates) / capacity
 
 
-def always_on(rates: Sequence[float], capacity: float, prices: Prices, *, least: int = 0, whole: bool = True) -> Way:
-    """As many machines as the peak takes, all the time.
+def always_on(
+    rates: Sequence[float], capacity: float, prices: Prices, *, least: int = 0, whole: bool = True, spare: int = 0
+) -> Way:
+    """As many machines as the peak takes, and `spare` more, all the time.
 
-    machines(peak) x reserved + balancer
+    (machines(peak) + spare) x reserved + balancer
     """
-    machines = machines_for(max(rates), capacity, least=least, whole=whole)
-    return Way("always on at peak", machines, machines * prices.reserved + prices.balancer)
+    machines = machines_for(max(rates), capacity, least=least, whole=whole) + spare
+    name = f"always on, {spare} to spare" if spare else "always on at peak"
+    return Way(name, machines, machines * prices.reserved + prices.balancer)
 
 
 def autoscaled(
@@ -84,7 +110,7 @@ def autoscaled(
     running = [machines_for(rate, capacity, level, least=least, whole=whole) for rate in rates]
     steady, mean = min(running), statistics.fmean(running)
     cost = steady * prices.reserved + (mean - steady) * prices.on_demand + prices.balancer
-    return Way(f"{name}, at {level:.0%}", mean, cost)
+    return Way(f"{name}, at {level:.0%}", mean, cost, level)
 
 
 def serverless_cost(provisioned: float, used: float, base: float, use: float) -> float:
@@ -114,22 +140,74 @@ def serverless(rates: Sequence[float], capacity: float, prices: Prices, provisio
     held = cheapest_base(rates, capacity, prices.base, prices.use) if provisioned is None else provisioned
     used = beyond(rates, capacity, held)
     cost = serverless_cost(held, used, prices.base, prices.use)
-    return Way(f"serverless, {held:.1f} provisioned", held + used, cost)
+    return Way(f"serverless, {held:.1f} provisioned", held + used, cost, serverless=True)
 
 
-def scale_out_level(cpu: float, rise: float, minutes: float) -> float:
-    """The CPU share at which to add a machine, so that it is there before the others are full.
+def moments(rates: Sequence[float], step_minutes: float, ready: float) -> list[Moment]:
+    """Moments all over a profile, which repeats itself. ready: minutes from when a machine is wanted until it answers.
 
-        cpu / (1 + rise x minutes)
-
-    cpu: CPU share of a machine at its capacity. rise: how fast the load grows at most, in parts of itself a minute.
-    minutes: from the alarm until a new machine answers.
+    Between two steps the rate is taken to change evenly. The steps themselves and what is `ready` after them are among
+    the moments: a load that starts to rise is worst there.
     """
-    return cpu / (1 + rise * minutes)
+    parts = math.ceil(4 * max(1.0, step_minutes / ready))
+    parts = max(1, min(parts, _MOMENTS // len(rates)))
+    within = sorted({*(part / parts for part in range(parts)), ready / step_minutes % 1})
+    delay = ready / step_minutes
+    times = (step + part for step in range(len(rates)) for part in within)
+    return [Moment(_rate_at(rates, time), _rate_at(rates, time - delay)) for time in times]
 
 
-def fastest_rise(rates: Sequence[float], step_minutes: float) -> float:
-    """How fast a profile, which repeats itself, grows at most, in parts of its mean a minute."""
-    before = [rates[-1], *rates[:-1]]
-    steepest = max((late - early for early, late in zip(before, rates, strict=True)), default=0.0)
-    return max(0.0, steepest) / step_minutes / statistics.fmean(rates)
+def _rate_at(rates: Sequence[float], steps: float) -> float:
+    step = math.floor(steps)
+    early, late = rates[step % len(rates)], rates[(step + 1) % len(rates)]
+    return early + (steps - step) * (late - early)
+
+
+def too_late(
+    load: Sequence[Moment], capacity: float, level: float, *, least: int = 0, whole: bool = True
+) -> Shortfall | None:
+    """The worst moment at which the machines that were wanted in time do not manage the load; None without one.
+
+    rate > machines(before, level) x capacity
+    """
+    there = ((now.rate, machines_for(now.before, capacity, level, least=least, whole=whole)) for now in load)
+    return _worst(there, capacity)
+
+
+def one_lost(
+    load: Sequence[Moment], capacity: float, level: float, *, least: int = 0, whole: bool = True
+) -> Shortfall | None:
+    """The worst moment at which one machine less than is wanted does not manage the load; None without one.
+
+    rate > (machines(rate, level) - 1) x capacity
+    """
+    left = ((now.rate, machines_for(now.rate, capacity, level, least=least, whole=whole) - 1) for now in load)
+    return _worst(left, capacity)
+
+
+def one_lost_always_on(way: Way, rates: Sequence[float], capacity: float) -> Shortfall | None:
+    """`one_lost` of machines that always run."""
+    return _worst([(max(rates), way.machines - 1)], capacity)
+
+
+def _worst(there: Iterable[tuple[float, float]], capacity: float) -> Shortfall | None:
+    """there: rates and the machines that are there for them."""
+    rate, machines = max(there, key=lambda pair: pair[0] / capacity - max(0.0, pair[1]))
+    machines = max(0.0, machines)
+    return Shortfall(rate, machines) if rate / capacity - machines > _ROUNDING else None
+
+
+def scale_out_level(load: Sequence[Moment], capacity: float, *, least: int = 0, whole: bool = True) -> float | None:
+    """The highest level, in whole percents and at most CEILING, at which machines are neither `too_late` nor too few
+    with `one_lost`. None where no level is."""
+
+    def fails(percent: int) -> bool:
+        level = percent / 100
+        return bool(
+            too_late(load, capacity, level, least=least, whole=whole)
+            or one_lost(load, capacity, level, least=least, whole=whole)
+        )
+
+    # A lower level never has fewer machines: what holds at one holds at all below it.
+    percent = bisect.bisect_left(range(1, round(CEILING * 100) + 1), True, key=fails)
+    return percent / 100 if percent else None

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..processes import Failed
-from .arithmetic import Way
 from .profiles import Profile
+from .verdicts import Verdict
 
 
-def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], ways: Sequence[Way]) -> None:
-    """machines: name -> machines that run in each step of the profile. Raises Failed where `path` cannot be written or
-    its ending names no format of pictures."""
+def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], judged: Sequence[Verdict]) -> None:
+    """machines: name -> machines that run in each step of the profile. What does not hold is grey. Raises Failed where
+    `path` cannot be written or its ending names no format of pictures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes a second
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     time, cost = figure.subplots(1, 2, width_ratios=(3, 2))
     hours = [step * profile.minutes / 60 for step in range(len(profile.rates) + 1)]
@@ -30,10 +30,14 @@ def draw(path: Path, profile: Profile, machines: Mapping[str, Sequence[float]], 
     time.yaxis.set_major_locator(MaxNLocator(integer=True))
     time.grid(alpha=0.3)
     time.legend(fontsize="small")
-    bars = cost.barh([way.name for way in ways], [way.a_month for way in ways], color="tab:blue")
-    cost.bar_label(bars, [f"{way.a_month:,.2f}" for way in ways], padding=3)
+    bars = cost.barh(
+        [one.way.name for one in judged],
+        [one.way.a_month for one in judged],
+        color=["lightgrey" if one.faults else "tab:blue" for one in judged],
+    )
+    cost.bar_label(bars, [", ".join((f"{one.way.a_month:,.2f}", *one.faults)) for one in judged], padding=3)
     cost.invert_yaxis()
-    cost.margins(x=0.25)
+    cost.margins(x=0.6)
     cost.set(xlabel="a month", title="Cost")
     cost.spines[["top", "right"]].set_visible(False)
     try:

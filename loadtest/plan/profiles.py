@@ -14,8 +14,10 @@ from ..processes import Failed
 from .arithmetic import LARGEST, SMALLEST
 
 NAMES = ("constant", "day", "spikes")
+WITH_MEAN = ("day", "spikes")
 _DAY = 24 * 60.0  # minutes
 _STEPS = 288  # of five minutes
+_SEPARATORS = ",;\t"
 _SPIKE_STEPS = 12  # an hour a day, as two spikes of half an hour
 
 
@@ -66,23 +68,30 @@ def _spikes(mean: float) -> list[float]:
 
 
 def from_csv(path: Path, peak: float | None) -> Profile:
-    """Columns `minute,rate`, equally spaced, with that header. peak: scales the highest rate to it.
+    """Columns `minute,rate`, equally spaced, with that header; a comma, a semicolon or a tab between them. peak: scales
+    the highest rate to it.
 
     Raises Failed with every problem that the file has.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            header = file.readline()
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=max(_SEPARATORS, key=header.count)))
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
         raise Failed(f"{path} cannot be read as CSV: {fault}") from fault
     if not rows or not {"minute", "rate"} <= rows[0].keys():
-        raise Failed(f"{path}: the first line must be `minute,rate`, and at least two lines of numbers follow it.")
+        raise Failed(
+            f"{path}: the first line must be `minute,rate`, with a comma, a semicolon or a tab between "
+            "them, and at least two lines of numbers follow it."
+        )
     problems, points = [], list[tuple[float, float]]()
     for line, row in enumerate(rows, start=2):
         try:
             minute, rate = float(row["minute"]), float(row["rate"])
         except (TypeError, ValueError):
-            problems.append(f"line {line} has no two numbers")
+            hint = "; write 10.5 for 10,5" if any("," in str(value) for value in row.values()) else ""
+            problems.append(f"line {line} has no two numbers{hint}")
             continue
         if not (abs(minute) <= LARGEST and 0 <= rate <= LARGEST):
             problems.append(f"line {line}: minute and rate must be numbers up to {LARGEST:g}, and rate not negative")

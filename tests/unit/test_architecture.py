@@ -77,7 +77,7 @@ def test_what_serves_knows_no_load_test(path: Path) -> None:
 
 def test_the_arithmetic_of_a_plan_reads_nothing() -> None:
     names = {name for name, _ in imported(ROOT / "loadtest" / "plan" / "arithmetic.py")}
-    assert names == {"__future__", "collections.abc", "dataclasses", "math", "statistics"}
+    assert names == {"__future__", "bisect", "collections.abc", "dataclasses", "math", "statistics"}
 
 
 @pytest.mark.parametrize("path", modules("app"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -7,7 +7,9 @@ import http.server
 import itertools
 import json
 import resource
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from loadtest.load import ladder, page, plots, users
+from loadtest.load import ladder, page, plots, tls, users
 from loadtest.load.__main__ import main
 from loadtest.load.ladder import Point
 from loadtest.load.watch import GENERATOR, Watch
@@ -135,8 +137,8 @@ def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> Non
 
 
 @contextlib.contextmanager
-def a_server(*statuses: int) -> Iterator[str]:
-    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL."""
+def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
+    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https."""
     turns = itertools.cycle(statuses)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -160,10 +162,14 @@ def a_server(*statuses: int) -> Iterator[str]:
             """Nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -174,6 +180,58 @@ def test_a_limit_of_the_server_is_named(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["--url", url, "--users", "1", "--duration", "0.05", "--output", str(tmp_path)]) == 1
     assert "limits what one address or key may ask" in capsys.readouterr().out
     assert any("(429)" in warning for warning in json.loads((tmp_path / "report.json").read_text())["warnings"])
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, and its key, in one file."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("openssl is not installed")
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=kiln.test"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(file), "-keyout", str(file.with_suffix(".key"))]
+    subprocess.run(made, capture_output=True, check=True)
+    file.write_text(file.read_text() + file.with_suffix(".key").read_text())
+    return file
+
+
+@pytest.mark.parametrize("trust", ["--ca", "--insecure"])
+def test_https_is_measured(tmp_path: Path, certificate: Path, trust: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(bytes(3_000_000))  # more than is sent at once
+    options = ["--users", "3", "--duration", "0.3", "--photos", str(tmp_path), "--output", str(tmp_path / "report")]
+    trusted = [trust, str(certificate)] if trust == "--ca" else [trust]
+    with a_server(200, certificate=certificate) as url:
+        assert main(["--url", url, *options, *trusted]) == 0
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["facts"]["Server"].startswith("https://")
+    assert sum(found["points"][0]["histogram"]["counts"]) > 3
+
+
+def test_a_certificate_that_is_not_trusted_is_named(
+    tmp_path: Path, certificate: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with a_server(200, certificate=certificate) as url:
+        short = ["--users", "1", "--duration", "0.05", "--output", str(tmp_path)]
+        assert main(["--url", url, *short]) == 1
+        assert "its certificate is not trusted: self-signed certificate" in capsys.readouterr().err
+        # The generator checks it as well, not only what asks beforehand.
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        outcome = users.run(address, [REQUEST], 1, 0.05, tls.client("127.0.0.1", None, insecure=False))
+        assert outcome.answered == []
+        assert main(["--url", url.replace("127.0.0.1", "localhost"), "--ca", str(certificate), *short]) == 1
+        assert "its certificate is not trusted: Hostname mismatch" in capsys.readouterr().err
+
+
+def test_https_where_there_is_none(certificate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with a_server(200) as url:
+        assert main(["--url", url.replace("http", "https")]) == 1
+        assert "does not speak TLS" in capsys.readouterr().err
+        assert main(["--url", url, "--insecure"]) == 1
+        assert "is not https" in capsys.readouterr().err
+    assert main(["--insecure"]) == 1
+    assert "without --url" in capsys.readouterr().err
+    assert main(["--url", "https://127.0.0.1:1", "--ca", __file__]) == 1
+    assert f"--ca {__file__} cannot be read as certificates" in capsys.readouterr().err
 
 
 def test_a_server_that_ends_meanwhile_is_a_fault_and_no_end_of_the_report(tmp_path: Path) -> None:
@@ -254,7 +312,10 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://", "ftp://127.0.0.1:1", "127.0.0.1:8000", "http://127.0.0.1:99999", "http://[::1", "unix:/run/kiln.sock"],
+)
 def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", url]) == 1
     assert url in capsys.readouterr().err

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from loadtest.load.format import FORMAT, VERSION
-from loadtest.plan import arithmetic, measured, profiles
+from loadtest.plan import arithmetic, measured, profiles, verdicts
 from loadtest.plan.__main__ import main
 from loadtest.plan.arithmetic import Prices
+from loadtest.plan.verdicts import Fleet
 from loadtest.processes import ROOT, Failed
 
 pytestmark = pytest.mark.unit
@@ -58,6 +59,9 @@ def test_the_published_comparison_from_the_command_line(tmp_path: Path, capsys: 
     assert status == 0
     for total in ("2,716.52", "1,840.52", "1,465.09", "1,006.65"):
         assert total in printed
+    assert "26 % would be in time, at\n3053.45" in text
+    assert "as advised, at 26%" in printed
+    assert "3,053.45" in printed
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -84,11 +88,64 @@ def test_no_base_is_cheaper_than_the_cheapest() -> None:
     assert arithmetic.cheapest_base(rates, 100, base=1, use=0.5) == 0
 
 
-def test_the_scale_out_level_leaves_room_for_what_comes_meanwhile() -> None:
-    assert arithmetic.scale_out_level(0.9, rise=0, minutes=3) == 0.9
-    assert arithmetic.scale_out_level(0.9, rise=0.1, minutes=5) == pytest.approx(0.6)
-    assert arithmetic.fastest_rise([100, 200, 300, 200], 10) == pytest.approx(100 / 10 / 200)
-    assert arithmetic.fastest_rise([100], 1440) == 0
+# One machine manages 100. In ten minutes the load rises from 200 to 400, and in ten more it is back.
+RISE = arithmetic.moments([200, 400], 10, 5)
+
+
+def test_moments_are_of_a_load_that_changes_evenly_and_repeats_itself() -> None:
+    assert arithmetic.Moment(400, 300) in RISE
+    assert arithmetic.Moment(300, 200) in RISE
+    assert arithmetic.Moment(200, 300) in RISE
+    assert {now.rate for now in arithmetic.moments([50], 1440, 3)} == {50}
+    assert arithmetic.Moment(200, 400) in arithmetic.moments([200, 400, 200], 1, 1)
+    assert arithmetic.Moment(400, 400) in arithmetic.moments([200, 400], 1, 2)  # longer than a step
+    assert len(arithmetic.moments([1.0, 2.0], 1e12, 1e-9)) < 100_000
+
+
+def test_machines_are_too_late_where_the_load_outgrows_those_wanted_before() -> None:
+    # At 300 those are there that were wanted at 200.
+    assert arithmetic.too_late(RISE, 100, 2 / 3, whole=False) is None
+    assert arithmetic.too_late(RISE, 100, 0.8, whole=False) == arithmetic.Shortfall(300, 2.5)
+    assert arithmetic.too_late(RISE, 100, 0.8, least=4) is None
+
+
+def test_one_lost_leaves_one_machine_less_than_is_wanted() -> None:
+    steady = arithmetic.moments([300], 1440, 3)
+    assert arithmetic.one_lost(steady, 100, 0.75, whole=False) is None  # 4 machines
+    assert arithmetic.one_lost(steady, 100, 0.8, whole=False) == arithmetic.Shortfall(300, 2.75)
+    assert arithmetic.one_lost(steady, 100, 0.8) is None  # also 4, as there are no parts
+    assert arithmetic.one_lost(steady, 100, 1.0) == arithmetic.Shortfall(300, 2)
+    assert arithmetic.one_lost(arithmetic.moments([50], 1440, 3), 100, 0.5) == arithmetic.Shortfall(50, 0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "options", "level"),
+    [
+        ([2000], {}, arithmetic.CEILING),  # nothing but the margin for noise
+        ([300], {"whole": False}, 0.75),  # a quarter may fail
+        ([150], {"least": 2}, 0.74),  # three machines; at 75 % there are two
+        ([200, 2000], {"whole": False}, 0.18),  # 1100 where there was 200
+        ([200, 2000], {"whole": False, "least": 21}, arithmetic.CEILING),  # they are there beforehand
+        ([50], {}, 0.49),  # two machines; at 50 % there is one
+        ([0, 2000], {}, None),
+    ],
+)
+def test_the_scale_out_level_keeps_time_a_reserve_and_a_margin(
+    rates: list[float], options: dict[str, Any], level: float | None
+) -> None:
+    load = arithmetic.moments(rates, 10, 5)
+    assert arithmetic.scale_out_level(load, 100, **options) == level
+
+
+@pytest.mark.parametrize("name", profiles.NAMES)
+@pytest.mark.parametrize("least", [0, 2, 4])
+def test_every_level_up_to_the_advised_one_holds_and_none_above_it(name: str, least: int) -> None:
+    profile = profiles.shaped(name, 2000, 0.3)
+    load = arithmetic.moments(profile.rates, profile.minutes, 3)
+    fleet = Fleet(load, 300, ready=3, least=least, whole=True)
+    advised = arithmetic.scale_out_level(load, 300, least=least)
+    for percent in range(1, 81):
+        assert bool(verdicts.at_level(percent / 100, fleet)) == (advised is None or percent / 100 > advised)
 
 
 @pytest.mark.parametrize("name", ["day", "spikes"])
@@ -112,9 +169,19 @@ def test_a_profile_of_ones_own_is_scaled_to_the_peak(tmp_path: Path) -> None:
     assert profiles.from_csv(file, 200).rates == (100, 200, 50)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: str) -> None:
+    file = tmp_path / "mine.csv"
+    lines = (["minute", "rate"], ["0", "10.5"], ["30", "20"])
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(separator.join, lines)).encode())
+    assert profiles.from_csv(file, None).rates == (10.5, 20)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("minute rate\n0 1\n", "with a comma, a semicolon or a tab between them"),
+        ("minute;rate\n0;10,5\n30;20\n", "line 2 has no two numbers; write 10.5 for 10,5"),
         ("", "first line must be"),
         ("a,b\n1,2\n", "first line must be"),
         ("minute,rate\n0,1\n", "at least two lines"),
@@ -184,6 +251,52 @@ def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "others use this machine" in printed
 
 
+def plan(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """The plan as JSON."""
+    assert main([*arguments, "--json", str(tmp_path / "plan.json")]) == 0
+    found: dict[str, Any] = json.loads((tmp_path / "plan.json").read_text())
+    return found
+
+
+def test_ways_that_come_too_late_are_marked_and_not_recommended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = tmp_path / "profile.csv"
+    rates.write_text("minute,rate\n" + "".join(f"{minute},{1000 if minute < 3 else 300}\n" for minute in range(70)))
+    instance = ("--instance", "c5.large:2:219")
+    found = plan(tmp_path, "--capacity", "100", "--profile", str(rates), *instance, "--fractional")
+    ways = {way["name"]: way for way in found["ways"]}
+    for level in ("latency-sensitive, at 50%", "cost-sensitive, at 70%", "cost-sensitive, at 80%"):
+        assert not ways[level]["holds"]
+        assert "too late" in ways[level]["faults"]
+        assert ways[level]["a_month"] < ways[found["cheapest_that_holds"]]["a_month"]
+    assert found["scale_out_level"] == 0.3
+    assert ways["as advised, at 30%"]["holds"]
+    assert found["cheapest_that_holds"] == "always on, 1 to spare"
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "latency-sensitive, at 50%: too late: the load is at 1,000 requests a second when" in printed
+    assert "Cheapest that holds: always on, 1 to spare, 2,409.00." in printed
+    in_time = plan(tmp_path, "--capacity", "100", "--profile", str(rates), *instance, "--ready", "0.1")
+    assert in_time["scale_out_level"] > 0.5
+
+
+def test_a_level_is_given_of_capacity_and_of_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = (point(1, 100, 10, 0.3), point(2, 300, 60, 0.9))
+    arguments = ("--report", str(report(tmp_path, *points)), "--p99", "300", *PLAN)
+    assert plan(tmp_path, *arguments)["scale_out_level"] == 0.5  # two run at least, and one of them may fail
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "at 50% of capacity at the latest (45% CPU; p99 is at its target at 90%)" in printed
+    assert "cost-sensitive, at 70% 63%" in printed
+    assert plan(tmp_path, *arguments, "--min", "4")["scale_out_level"] == 0.75
+
+
+def test_no_level_is_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(tmp_path, "--capacity", "100", "--min", "0", "--profile", "spikes", "--mean", "0.0417", *PLAN)
+    assert found["scale_out_level"] is None
+    assert "at no level" in found["facts"]["Scale out"]
+    assert "Keep more running: --min" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("changes", "p99", "message"),
     [
@@ -216,6 +329,29 @@ def test_a_report_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "cannot be read as a report" in capsys.readouterr().err
 
 
+def test_prices_that_look_swapped_are_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--capacity", "100", "--peak", "2000", "--instance")
+    [warning] = plan(tmp_path, *arguments, "c5.large:2:446.4:219")["warnings"]
+    assert "on demand 219 is cheaper than reserved 446.4. Are they swapped?" in warning
+    assert "Are they swapped?" in " ".join(capsys.readouterr().out.split())
+    assert plan(tmp_path, *arguments, "c5.large:2:219:446.4")["warnings"] == []
+
+
+def test_options_that_do_not_go_together_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capacity = ("--capacity", "100", "--instance", "c5.large:2:219")
+    assert main([*capacity, "--base", "3", "--mean", "0.3", "--profile", "constant", "--p99", "300"]) == 1
+    printed = capsys.readouterr().err
+    for problem in (
+        "--base is a part of --serverless",
+        "constant has its own",
+        "--p99 is looked up",
+        "--peak is needed",
+    ):
+        assert problem in printed
+    assert main([*capacity, "--profile", "mine.csv", "--mean", "0.3"]) == 1
+    assert "mine.csv has its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -236,9 +372,11 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("name", ["none/plan.png", "plan.txt"])
-def test_a_plot_that_cannot_be_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert main(["--capacity", "100", "--plot", str(tmp_path / name), *PLAN]) == 1
+@pytest.mark.parametrize(("option", "name"), [("plot", "none/plan.png"), ("plot", "plan.txt"), ("json", "none/a.json")])
+def test_files_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    assert main(["--capacity", "100", f"--{option}", str(tmp_path / name), *PLAN]) == 1
     printed = capsys.readouterr()
-    assert f"kiln: --plot {tmp_path / name}: " in printed.err
+    assert f"kiln: --{option} {tmp_path / name}: " in printed.err
     assert printed.out == ""
