@@ -17,6 +17,7 @@ from .encoded import from_base64
 
 _MOST_PARTS = 2048
 _MOST_HEADER = 16 * 1024  # bytes of a part's header
+_MOST_HEADERS = 512 * 1024  # of all parts together: to read them takes half a microsecond a byte
 _LOOKED_AT = 1024  # bytes of a part by which text is told from a file
 # Lines end with CRLF. Many a client that was written by hand ends them otherwise.
 _LINE_BREAK = re.compile(rb"\r\n|\n|\r")
@@ -69,8 +70,11 @@ def read_form(body: bytes, boundary: str) -> Iterator[Part]:
     A part that is multipart/mixed, as curl makes of `-F image=@a.jpg,b.jpg`, stands for the parts within it, which have
     its name. Raises RequestError 400.
     """
-    numbers = count(1)
+    numbers, left = count(1), _MOST_HEADERS
     for headers, content in _split(body, boundary, numbers):
+        left -= sum(map(len, headers.values()))
+        if left < 0:
+            _broken(f"Its parts have more than {_MOST_HEADERS} bytes of headers. Send fewer fields.")
         disposition, options = parse_options_header(headers.get("content-disposition"))
         if not disposition:
             _broken("A part of it has no line like Content-Disposition: form-data; name=image.")
@@ -80,6 +84,7 @@ def read_form(body: bytes, boundary: str) -> Iterator[Part]:
             yield Part(name, "filename" in options, headers, content)
             continue
         for inner, held in _split(content, parameters.get("boundary", ""), numbers):
+            left -= sum(map(len, inner.values()))
             _, options = parse_options_header(inner.get("content-disposition"))
             yield Part(name, "filename" in options, inner, held)
 

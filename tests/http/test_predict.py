@@ -162,6 +162,7 @@ def test_several_are_answered_in_order(client: FlaskClient, expected: Any) -> No
             "A part of it has no line like",
         ),
         (multipart(("X: " + "a" * 20_000, PHOTO)), "broken_form", "more than 16384 bytes"),
+        (multipart(*[(part("", "X: " + "a" * 16_000), b"x")] * 40), "broken_form", "more than 524288 bytes"),
         ({"data": b"--x--", "content_type": "multipart/form-data"}, "broken_form", "names no boundary"),
         ({"data": b"--y--", "content_type": "multipart/form-data; boundary=x"}, "broken_form", "no line with"),
         ({"data": b"--x\n\n\n", "content_type": "multipart/form-data; boundary=x"}, "broken_form", "closing boundary"),
