@@ -64,6 +64,9 @@ _RANGES: dict[str, tuple[_Channels, _Channels]] = {
 }
 
 _ORIENTATION = 0x0112
+# Of a progressive JPEG. Encoders make some ten; libjpeg-turbo advises a limit.
+_MOST_SCANS = 100
+_FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
     OSError,
@@ -229,12 +232,15 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
-    if (found := jpeg.size(data)) is not None:
+    found, scans = jpeg.header(data)
+    if found is not None:
         _check_size(found, limits)
+        _check_scans(scans, found, limits)
         if (quick := jpeg.decode(data, found, wanted)) is not None:
             return quick
     picture = _open(data)
     _check_size(picture.size, limits)
+    _check_scans(scans, picture.size, limits)
     try:
         if picture.format in ("JPEG", "MPO"):
             longest = max(wanted)
@@ -298,6 +304,17 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
     if min(width, height) < limits.min_side:
         raise errors.PictureTooSmall(
             f"The picture has {width} x {height} pixels; each side must have {limits.min_side} at least."
+        )
+
+
+def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
+    """Each scan of a progressive JPEG is a pass over all its pixels, and takes no more than ten bytes of the file."""
+    width, height = size
+    allowed = min(_MOST_SCANS, _FULL_SIZE_SCANS * limits.max_pixels // (width * height))
+    if scans > allowed:
+        raise errors.PictureTooLarge(
+            f"The JPEG has {scans:,} scans of {width} x {height} pixels; at most {allowed} are taken. Save it again as "
+            "a baseline JPEG, which has one."
         )
 
 

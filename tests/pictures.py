@@ -166,6 +166,23 @@ def png_bomb(side: int = 30_000) -> bytes:
     return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+SCAN = b"\xff\xda\x00"
+
+
+def jpeg_of_scans(picture: Image.Image, scans: int, **options: Any) -> bytes:
+    """A progressive JPEG whose last scan, a few bytes of refinement, stands there again: each is a pass over it all."""
+    data = encoded(picture, "JPEG", progressive=True, **options)
+    last, end = data.rindex(SCAN), len(data) - 2
+    return data[:end] + data[last:end] * (scans - data[data.index(b"\xff\xc2") :].count(SCAN)) + data[end:]
+
+
+def jpeg_of_separate_colours(picture: Image.Image, scans: int) -> bytes:
+    """A sequential JPEG that gives its first colour alone, in as many scans, each without data."""
+    data = encoded(picture, "JPEG")
+    scan = SCAN + b"\x08\x01\x01\x00\x00\x3f\x00"
+    return data[: data.index(SCAN)] + scan * scans + b"\xff\xd9"
+
+
 def cuts(data: bytes, count: int = 24) -> list[int]:
     """Lengths at which to cut a file short: its first bytes one by one, then evenly over the rest.
 
