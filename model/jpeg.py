@@ -50,16 +50,22 @@ def header(data: bytes) -> Header:
     return Header((width, height) if colours in ("YCbCr", "Gray") else None, scans)
 
 
+def parts(found: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """Of how many parts one is decoded, by side: 1, 2, 4 or 8, so that no side gets shorter than the longest wanted.
+
+    Other eighths take longer, for want of vector code.
+    """
+    room = min(found) // max(wanted)
+    return next(count for count in (8, 4, 2, 1) if count <= max(1, room))
+
+
 def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Image.Image | None:
     """An ordinary JPEG as RGB; None where it is damaged. At the scale that Pillow's draft mode takes.
 
-    found: the header's size. wanted: (width, height) that the picture is going to be resized to. It comes at the
-    smallest of 1/1, 1/2, 1/4 and 1/8 at which neither side is shorter than the longer of these; other eighths take
-    longer, for want of vector code.
+    found: the header's size. wanted: (width, height) that the picture is going to be resized to.
     """
-    room = min(found) // max(wanted)
-    parts = next(parts for parts in (8, 4, 2, 1) if parts <= max(1, room))
-    width, height = (-(-side // parts) for side in found)
+    count = parts(found, wanted)
+    width, height = (-(-side // count) for side in found)
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, strict=True)
     except ValueError:

@@ -67,6 +67,7 @@ _ORIENTATION = 0x0112
 # Of a progressive JPEG. Encoders make some ten; libjpeg-turbo advises a limit.
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
+_LARGEST_TOGETHER = 4  # in one request
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
     OSError,
@@ -91,6 +92,22 @@ class Limits:
 
     max_pixels: int = 50_000_000
     min_side: int = 8
+
+
+class Budget:
+    """How many pixels are still decoded for one request: as many as four of the largest pictures have."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._whole = self._left = _LARGEST_TOGETHER * limits.max_pixels
+
+    def spend(self, pixels: int) -> None:
+        """Raises PictureTooLarge where not as many are left."""
+        self._left -= pixels
+        if self._left < 0:
+            raise errors.PictureTooLarge(
+                f"With this one the pictures have too many pixels together; {self._whole:,} are decoded at most, of "
+                "baseline JPEGs no more than the model needs. Send fewer at a time, or scale them down."
+            )
 
 
 @dataclass(frozen=True)
@@ -183,12 +200,13 @@ def _are_numbers(values: Any, channels: int) -> bool:
     )
 
 
-def to_tensor(data: bytes, how: Preprocessing, limits: Limits) -> np.ndarray:
+def to_tensor(data: bytes, how: Preprocessing, limits: Limits, budget: Budget | None = None) -> np.ndarray:
     """Decode one picture to a tensor of `how.shape` and `how.dtype`, ready for the model.
 
+    budget: what it shares with the other pictures of a request.
     Raises a PictureError that says what is wrong with the bytes.
     """
-    return from_picture(_fit(decode(data, (how.width, how.height), limits), how), how)
+    return from_picture(_fit(decode(data, (how.width, how.height), limits, budget), how), how)
 
 
 def from_picture(picture: Image.Image, how: Preprocessing) -> np.ndarray:
@@ -225,26 +243,30 @@ def _mean_and_scale(how: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
+def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget | None = None) -> Image.Image:
     """Decode the first frame, upright, as RGB; transparent parts show white.
 
     wanted: (width, height) that the caller is going to resize to; a JPEG may come back smaller than it is, but
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
+    budget = budget or Budget(limits)
     found, scans = jpeg.header(data)
     if found is not None:
         _check_size(found, limits)
         _check_scans(scans, found, limits)
+        budget.spend(math.prod(found) // (jpeg.parts(found, wanted) ** 2 if scans == 1 else 1))
         if (quick := jpeg.decode(data, found, wanted)) is not None:
             return quick
     picture = _open(data)
     _check_size(picture.size, limits)
     _check_scans(scans, picture.size, limits)
+    whole = math.prod(picture.size)
+    if picture.format in ("JPEG", "MPO"):
+        longest = max(wanted)
+        picture.draft(None, (longest, longest))
+    budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
-        if picture.format in ("JPEG", "MPO"):
-            longest = max(wanted)
-            picture.draft(None, (longest, longest))
         picture.load()
         return _to_rgb(_upright(picture))
     except MemoryError as fault:  # there is none, or a damaged file asks for too much

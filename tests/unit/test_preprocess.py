@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model import errors
-from model.preprocess import Limits, Preprocessing, decode, to_tensor
+from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
 
 pytestmark = pytest.mark.unit
 
@@ -234,6 +234,31 @@ def test_sizes() -> None:
     assert refused(encoded(Image.new("RGB", (1000, 2)), "PNG")) is errors.PictureTooSmall
     assert refused(encoded(scene(), "PNG"), Limits(max_pixels=96 * 64 - 1)) is errors.PictureTooLarge
     assert to_tensor(encoded(scene(), "PNG"), HOW, Limits(max_pixels=96 * 64)).shape == (32, 32, 3)
+
+
+def decoded_together(data: bytes, count: int = 16) -> int:
+    """How many of so many equal pictures of the most pixels are decoded for one request."""
+    limits = Limits(max_pixels=1600 * 1200)
+    budget = Budget(limits)
+    for number in range(count):
+        try:
+            to_tensor(data, HOW, limits, budget)
+        except errors.PictureTooLarge:
+            return number
+    return count
+
+
+def test_the_pictures_of_a_request_share_a_budget() -> None:
+    large = scene(1600, 1200)
+    assert decoded_together(encoded(large, "PNG")) == 4
+    assert decoded_together(encoded(large, "JPEG", progressive=True)) == 4  # kept as a whole while its scans are read
+    assert decoded_together(encoded(scene(800, 600), "PNG")) == 16
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_photos_count_as_they_are_decoded(exif: bytes) -> None:
+    """At an eighth of each side, as the model needs no more."""
+    assert decoded_together(encoded(scene(1600, 1200), "JPEG", exif=exif), 250) == 250
 
 
 @pytest.mark.parametrize("side", [7_100, 9_600, 20_000])  # over our limit, over Pillow's warning, over its error
