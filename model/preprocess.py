@@ -28,7 +28,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, jpeg
+from . import errors, grey, jpeg, tiff
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -267,6 +267,7 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
         picture.draft(None, (longest, longest))
     budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
+        tiff.set_right(picture)
         picture.load()
         return _to_rgb(_upright(picture))
     except MemoryError as fault:  # there is none, or a damaged file asks for too much
@@ -356,26 +357,13 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
-    if picture.mode.startswith("I;16"):
-        picture = _scaled(picture, 1 / 256)
-    elif picture.mode in ("I", "F"):
-        picture = _scaled(picture, _guessed_scale(picture))
+    if grey.is_wide(picture):
+        picture = grey.to_8_bits(picture)
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture).convert("RGB")
     return picture.convert("RGB")
-
-
-def _scaled(picture: Image.Image, scale: float) -> Image.Image:
-    values = np.nan_to_num(np.asarray(picture).astype(np.float32) * scale)
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-
-
-def _guessed_scale(picture: Image.Image) -> float:
-    """Numbers of unknown range: 0..1, 0..255 or 0..65535, by the largest one."""
-    largest = float(np.nanmax(np.asarray(picture)))
-    return 255.0 if largest <= 1 else 1.0 if largest <= 255 else 1 / 256
 
 
 def _fit(picture: Image.Image, how: Preprocessing) -> Image.Image:
