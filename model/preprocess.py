@@ -28,7 +28,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, grey, jpeg, tiff
+from . import errors, grey, jpeg, png, tiff
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -287,7 +287,7 @@ def _open(data: bytes) -> Image.Image:
     if kind not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         raise errors.UnsupportedPicture(f"{kind} pictures are not supported. Convert to {ACCEPTED}.")
     try:
-        return Image.open(io.BytesIO(data), formats=(kind,))
+        return Image.open(io.BytesIO(png.essential(data) if kind == "PNG" else data), formats=(kind,))
     except Image.DecompressionBombError as fault:
         raise errors.PictureTooLarge("The picture has far too many pixels. Scale it down.") from fault
     except _DECODE_FAULTS as fault:

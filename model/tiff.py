@@ -1,9 +1,10 @@
-"""TIFFs that Pillow alone would show as another picture than they hold, and libtiff kept from writing on stderr."""
+"""TIFFs that Pillow alone would show as another picture than they hold, and their faults kept from stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 from typing import Any
 
 from PIL import Image, ImageFile, TiffImagePlugin, _imaging
@@ -37,10 +38,11 @@ def _in_native_order(args: Any) -> Any:
 
 
 def _quiet() -> None:
-    """Keep libtiff from writing a line on stderr for each fault of a file; Pillow raises them.
+    """Keep Pillow's plugin and libtiff from writing lines on stderr for faults of a file; these are raised, too.
 
-    Does nothing where Pillow's libtiff cannot be reached so.
+    libtiff stays as it is where it cannot be reached so.
     """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(_imaging.__file__)  # finds what that is linked with, too
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
