@@ -50,7 +50,7 @@ class PictureTooSmall(PictureError):
 
 
 class PictureTooLarge(PictureError):
-    """More pixels than the limit, found before decoding."""
+    """More pixels than the limit, or more passes over them, found before decoding."""
 
     code = "image_too_large"
 

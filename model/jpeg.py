@@ -7,35 +7,65 @@ so that there is one place for errors.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import simplejpeg
 from PIL import Image
 
 _START_OF_SCAN = 0xDA
 _APP1 = 0xE1  # EXIF or XMP, which may say how the picture is to be turned
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15: the size, and how it is coded
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+# As it stands in a file: a scan's length is below 256. Within a scan 0xFF is followed by zero or a restart marker.
+_SCAN = b"\xff\xda\x00"
 
 
-def size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of an ordinary JPEG by its header; None for any other data."""
-    if not data.startswith(b"\xff\xd8\xff") or _has_tags(data):
-        return None
+class Header(NamedTuple):
+    """What a JPEG says of itself.
+
+    size: (width, height) of an ordinary one; None of any other data.
+    scans: passes over the picture that it takes to decode it; 0 where that is no JPEG.
+    """
+
+    size: tuple[int, int] | None
+    scans: int
+
+
+_NO_JPEG = Header(None, 0)
+
+
+def header(data: bytes) -> Header:
+    """Read what stands before the picture, and count the scans where there may be several."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return _NO_JPEG
+    tags, one_scan = _walk(data)
+    scans = 1 if one_scan else data.count(_SCAN)
+    if tags:
+        return Header(None, scans)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
-        return None
-    return (width, height) if colours in ("YCbCr", "Gray") else None
+        return Header(None, scans)
+    return Header((width, height) if colours in ("YCbCr", "Gray") else None, scans)
+
+
+def parts(found: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """Of how many parts one is decoded, by side: 1, 2, 4 or 8, so that no side gets shorter than the longest wanted.
+
+    Other eighths take longer, for want of vector code.
+    """
+    room = min(found) // max(wanted)
+    return next(count for count in (8, 4, 2, 1) if count <= max(1, room))
 
 
 def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Image.Image | None:
     """An ordinary JPEG as RGB; None where it is damaged. At the scale that Pillow's draft mode takes.
 
-    found: what `size` told. wanted: (width, height) that the picture is going to be resized to. It comes at the
-    smallest of 1/1, 1/2, 1/4 and 1/8 at which neither side is shorter than the longer of these; other eighths take
-    longer, for want of vector code.
+    found: the header's size. wanted: (width, height) that the picture is going to be resized to.
     """
-    room = min(found) // max(wanted)
-    parts = next(parts for parts in (8, 4, 2, 1) if parts <= max(1, room))
-    width, height = (-(-side // parts) for side in found)
+    count = parts(found, wanted)
+    width, height = (-(-side // count) for side in found)
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, strict=True)
     except ValueError:
@@ -43,21 +73,30 @@ def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Imag
     return Image.fromarray(pixels)
 
 
-def _has_tags(data: bytes) -> bool:
-    """Whether there is a block of tags before the picture; also where the markers lead nowhere."""
-    place, end = 2, len(data) - 4
-    while place < end:
-        if data[place] != 0xFF:
-            return True
+def _walk(data: bytes) -> tuple[bool, bool]:
+    """Whether there is a block of tags before the picture, and whether it is sure that one scan holds all of it.
+
+    Where the markers lead nowhere there may be both tags and scans. libjpeg reads one scan alone where a sequential
+    file's first has all the colours; else it reads all that come.
+    """
+    place, end = 2, len(data) - 10
+    tags, colours = False, 0
+    while place < end and data[place] == 0xFF:
         marker = data[place + 1]
-        if marker == _START_OF_SCAN:
-            return False
-        if marker == _APP1:
-            return True
         if marker == 0xFF:  # filling
             place += 1
-        elif marker in _STANDALONE:
+            continue
+        if marker in _STANDALONE:
             place += 2
-        else:
-            place += 2 + (data[place + 2] << 8 | data[place + 3])
-    return True
+            continue
+        length = data[place + 2] << 8 | data[place + 3]
+        if marker == _START_OF_SCAN:
+            return tags, data[place + 4] == colours
+        if marker == 0 or length < 2:
+            break
+        if marker == _APP1:
+            tags = True
+        elif marker in _FRAMES:
+            colours = -1 if marker in _PROGRESSIVE else data[place + 9]
+        place += 2 + length
+    return True, False

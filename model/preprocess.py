@@ -28,7 +28,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, jpeg
+from . import errors, grey, jpeg, png, tiff
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -64,6 +64,11 @@ _RANGES: dict[str, tuple[_Channels, _Channels]] = {
 }
 
 _ORIENTATION = 0x0112
+# Of a progressive JPEG. Encoders make some ten; libjpeg-turbo advises a limit.
+_MOST_SCANS = 100
+_FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
+_LARGEST_TOGETHER = 4  # in one request
+_WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
     OSError,
@@ -88,6 +93,22 @@ class Limits:
 
     max_pixels: int = 50_000_000
     min_side: int = 8
+
+
+class Budget:
+    """How many pixels are still decoded for one request: as many as four of the largest pictures have."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._whole = self._left = _LARGEST_TOGETHER * limits.max_pixels
+
+    def spend(self, pixels: int) -> None:
+        """Raises PictureTooLarge where not as many are left."""
+        self._left -= pixels
+        if self._left < 0:
+            raise errors.PictureTooLarge(
+                f"With this one the pictures have too many pixels together; {self._whole:,} are decoded at most, of "
+                "baseline JPEGs no more than the model needs. Send fewer at a time, or scale them down."
+            )
 
 
 @dataclass(frozen=True)
@@ -180,12 +201,15 @@ def _are_numbers(values: Any, channels: int) -> bool:
     )
 
 
-def to_tensor(data: bytes, how: Preprocessing, limits: Limits) -> np.ndarray:
+def to_tensor(data: bytes, how: Preprocessing, limits: Limits, budget: Budget | None = None) -> np.ndarray:
     """Decode one picture to a tensor of `how.shape` and `how.dtype`, ready for the model.
 
+    budget: what it shares with the other pictures of a request.
     Raises a PictureError that says what is wrong with the bytes.
     """
-    return from_picture(_fit(decode(data, (how.width, how.height), limits), how), how)
+    # A JPEG at a smaller scale holds averages: no nearest pixel is there any more.
+    wanted = _WHOLE if how.method == "nearest" else (how.width, how.height)
+    return from_picture(_fit(decode(data, wanted, limits, budget), how), how)
 
 
 def from_picture(picture: Image.Image, how: Preprocessing) -> np.ndarray:
@@ -222,23 +246,31 @@ def _mean_and_scale(how: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def decode(data: bytes, wanted: tuple[int, int], limits: Limits) -> Image.Image:
+def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget | None = None) -> Image.Image:
     """Decode the first frame, upright, as RGB; transparent parts show white.
 
     wanted: (width, height) that the caller is going to resize to; a JPEG may come back smaller than it is, but
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
-    if (found := jpeg.size(data)) is not None:
+    budget = budget or Budget(limits)
+    found, scans = jpeg.header(data)
+    if found is not None:
         _check_size(found, limits)
+        _check_scans(scans, found, limits)
+        budget.spend(math.prod(found) // (jpeg.parts(found, wanted) ** 2 if scans == 1 else 1))
         if (quick := jpeg.decode(data, found, wanted)) is not None:
             return quick
     picture = _open(data)
     _check_size(picture.size, limits)
+    _check_scans(scans, picture.size, limits)
+    whole = math.prod(picture.size)
+    if picture.format in ("JPEG", "MPO"):
+        longest = max(wanted)
+        picture.draft(None, (longest, longest))
+    budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
-        if picture.format in ("JPEG", "MPO"):
-            longest = max(wanted)
-            picture.draft(None, (longest, longest))
+        tiff.set_right(picture)
         picture.load()
         return _to_rgb(_upright(picture))
     except MemoryError as fault:  # there is none, or a damaged file asks for too much
@@ -258,7 +290,7 @@ def _open(data: bytes) -> Image.Image:
     if kind not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         raise errors.UnsupportedPicture(f"{kind} pictures are not supported. Convert to {ACCEPTED}.")
     try:
-        return Image.open(io.BytesIO(data), formats=(kind,))
+        return Image.open(io.BytesIO(png.essential(data) if kind == "PNG" else data), formats=(kind,))
     except Image.DecompressionBombError as fault:
         raise errors.PictureTooLarge("The picture has far too many pixels. Scale it down.") from fault
     except _DECODE_FAULTS as fault:
@@ -301,6 +333,17 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
         )
 
 
+def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
+    """Each scan of a progressive JPEG is a pass over all its pixels, and takes no more than ten bytes of the file."""
+    width, height = size
+    allowed = min(_MOST_SCANS, _FULL_SIZE_SCANS * limits.max_pixels // (width * height))
+    if scans > allowed:
+        raise errors.PictureTooLarge(
+            f"The JPEG has {scans:,} scans of {width} x {height} pixels; at most {allowed} are taken. Save it again as "
+            "a baseline JPEG, which has one."
+        )
+
+
 def _upright(picture: Image.Image) -> Image.Image:
     """Obey the EXIF orientation. Most files have none, and then the tags are not parsed at all."""
     info = picture.info
@@ -317,26 +360,13 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
-    if picture.mode.startswith("I;16"):
-        picture = _scaled(picture, 1 / 256)
-    elif picture.mode in ("I", "F"):
-        picture = _scaled(picture, _guessed_scale(picture))
+    if grey.is_wide(picture):
+        picture = grey.to_8_bits(picture)
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture).convert("RGB")
     return picture.convert("RGB")
-
-
-def _scaled(picture: Image.Image, scale: float) -> Image.Image:
-    values = np.nan_to_num(np.asarray(picture).astype(np.float32) * scale)
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-
-
-def _guessed_scale(picture: Image.Image) -> float:
-    """Numbers of unknown range: 0..1, 0..255 or 0..65535, by the largest one."""
-    largest = float(np.nanmax(np.asarray(picture)))
-    return 255.0 if largest <= 1 else 1.0 if largest <= 255 else 1 / 256
 
 
 def _fit(picture: Image.Image, how: Preprocessing) -> Image.Image:

@@ -47,9 +47,10 @@ class Model:
         tensors, how = [], self.bundle.preprocessing
         if how is None:
             raise NotAPicture(f"Model {self.bundle.name!r} takes no pictures. Send its inputs as JSON.")
+        budget = preprocess.Budget(self.limits)
         for number, data in enumerate(pictures, 1):
             try:
-                tensors.append(preprocess.to_tensor(data, how, self.limits))
+                tensors.append(preprocess.to_tensor(data, how, self.limits, budget))
             except ModelError as error:
                 if len(pictures) > 1:
                     raise type(error)(f"Image {number} of {len(pictures)}: {error.message}") from error

@@ -65,7 +65,7 @@ EXACT: dict[str, Callable[[Image.Image], bytes]] = {
     "tiff": lambda p: encoded(p, "TIFF"),
     "tiff-lzw": lambda p: encoded(p, "TIFF", compression="tiff_lzw"),
     "tiff-deflate": lambda p: encoded(p, "TIFF", compression="tiff_deflate"),
-    "tiff-rgb16": lambda p: tiff_rgb16(_deep(p)),
+    "tiff-rgb16": lambda p: tiff(_deep(p)),
     "tiff-pages": lambda p: encoded(p, "TIFF", **_frames(p)),
 }
 
@@ -131,27 +131,57 @@ def png(pixels: np.ndarray, *, interlaced: bool = False) -> bytes:
     return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
 
 
-def tiff_rgb16(pixels: np.ndarray) -> bytes:
-    """16 bits a channel, uncompressed, in one strip."""
+def tiff(
+    pixels: np.ndarray,
+    *,
+    meaning: int | None = None,
+    bits: int | None = None,
+    planar: bool = False,
+    deflated: bool = False,
+    order: str = "<",
+) -> bytes:
+    """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 3 or 4).
+
+    meaning: PhotometricInterpretation; 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK. bits: 12 packs the numbers.
+    planar: each colour by itself. order: of the bytes, as numpy has it.
+    """
     height, width = pixels.shape[:2]
-    data = pixels.astype("<u2").tobytes()
-    short, long = 3, 4
-    depths_at = 8 + len(data)
+    colours = pixels.shape[2] if pixels.ndim == 3 else 1
+    meaning = {1: 1, 3: 2, 4: 5}[colours] if meaning is None else meaning
+    stored = pixels.astype(pixels.dtype.newbyteorder(order))
+    planes = [stored[..., colour] for colour in range(colours)] if planar and colours > 1 else [stored]
+    strips = [_packed(plane) if bits == 12 else plane.tobytes() for plane in planes]
+    strips = [zlib.compress(strip) for strip in strips] if deflated else strips
+    short, long = "H", "I"
     entries = [
-        (256, long, 1, width),
-        (257, long, 1, height),
-        (258, short, 3, depths_at),  # bits of each channel
-        (259, short, 1, 1),  # no compression
-        (262, short, 1, 2),  # RGB
-        (273, long, 1, 8),  # where the strip begins
-        (277, short, 1, 3),  # channels
-        (278, long, 1, height),
-        (279, long, 1, len(data)),
-        (284, short, 1, 1),  # channels interleaved
+        (256, long, [width]),
+        (257, long, [height]),
+        (258, short, [bits or pixels.dtype.itemsize * 8] * colours),
+        (259, short, [8 if deflated else 1]),
+        (262, short, [meaning]),
+        (273, long, [8 + sum(map(len, strips[:number])) for number in range(len(strips))]),
+        (277, short, [colours]),
+        (278, long, [height]),
+        (279, long, [len(strip) for strip in strips]),
+        (284, short, [2 if planar else 1]),
+        (339, short, [{"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]] * colours),
     ]
-    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    head = b"II*\x00" + struct.pack("<I", depths_at + 6)
-    return head + data + struct.pack("<HHH", 16, 16, 16) + directory + struct.pack("<I", 0)
+    data = b"".join(strips)
+    directory, beyond = struct.pack(order + "H", len(entries)), b""
+    beyond_at = 8 + len(data) + 2 + 12 * len(entries) + 4
+    for tag, kind, values in entries:
+        value = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(value) > 4:
+            value, beyond = struct.pack(order + "I", beyond_at + len(beyond)), beyond + value
+        directory += struct.pack(order + "HHI", tag, 3 if kind == short else 4, len(values)) + value.ljust(4, b"\x00")
+    head = (b"II*\x00" if order == "<" else b"MM\x00*") + struct.pack(order + "I", 8 + len(data))
+    return head + data + directory + struct.pack(order + "I", 0) + beyond
+
+
+def _packed(numbers: np.ndarray) -> bytes:
+    """12 bits each, most significant first, each row to whole bytes."""
+    bits = (numbers[..., None] >> np.arange(11, -1, -1)) & 1
+    return np.packbits(bits.reshape(len(numbers), -1).astype(np.uint8), axis=1).tobytes()
 
 
 # --- Files that mean harm -------------------------------------------------------------------------------------------
@@ -164,6 +194,23 @@ def png_bomb(side: int = 30_000) -> bytes:
     data = b"".join(compress.compress(row) for _ in range(side)) + compress.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, GREY, 0, 0, 0)
     return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+SCAN = b"\xff\xda\x00"
+
+
+def jpeg_of_scans(picture: Image.Image, scans: int, **options: Any) -> bytes:
+    """A progressive JPEG whose last scan, a few bytes of refinement, stands there again: each is a pass over it all."""
+    data = encoded(picture, "JPEG", progressive=True, **options)
+    last, end = data.rindex(SCAN), len(data) - 2
+    return data[:end] + data[last:end] * (scans - data[data.index(b"\xff\xc2") :].count(SCAN)) + data[end:]
+
+
+def jpeg_of_separate_colours(picture: Image.Image, scans: int) -> bytes:
+    """A sequential JPEG that gives its first colour alone, in as many scans, each without data."""
+    data = encoded(picture, "JPEG")
+    scan = SCAN + b"\x08\x01\x01\x00\x00\x3f\x00"
+    return data[: data.index(SCAN)] + scan * scans + b"\xff\xd9"
 
 
 def cuts(data: bytes, count: int = 24) -> list[int]:

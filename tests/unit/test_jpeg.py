@@ -12,6 +12,7 @@ from PIL import Image
 from model import jpeg
 from model.errors import BrokenPicture, PictureTooLarge
 from model.preprocess import Limits, decode
+from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours
 
 pytestmark = pytest.mark.unit
 
@@ -37,8 +38,9 @@ def pillows(data: bytes, wanted: tuple[int, int]) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_it_decodes_as_pillow_does(mode: str, how: dict[str, object], wanted: tuple[int, int]) -> None:
     data = encoded(Image.open(io.BytesIO(CAT)).convert(mode), **how)
-    found = jpeg.size(data)
+    found, scans = jpeg.header(data)
     assert found == (500, 375)
+    assert scans == (1 if "progressive" not in how else 6 if mode == "L" else 10)
     ours, theirs = jpeg.decode(data, found, wanted), pillows(data, wanted)
     assert ours is not None
     assert (ours.size, ours.mode) == (theirs.size, "RGB")
@@ -61,12 +63,12 @@ def test_what_is_not_ordinary_is_left_alone() -> None:
         encoded(cat, keep_rgb=True),
         CAT.replace(b"\xff\xda", b"\xda\xff"),
     ):
-        assert jpeg.size(data) is None
+        assert jpeg.header(data).size is None
 
 
 @pytest.mark.parametrize("end", [len(CAT) // 2, len(CAT) - 40])
 def test_a_cut_file_is_broken(end: int) -> None:
-    found = jpeg.size(CAT[:end])
+    found, _ = jpeg.header(CAT[:end])
     assert found is not None
     assert jpeg.decode(CAT[:end], found, (128, 128)) is None
     with pytest.raises(BrokenPicture):
@@ -76,3 +78,41 @@ def test_a_cut_file_is_broken(end: int) -> None:
 def test_the_limits_hold_before_anything_is_decoded() -> None:
     with pytest.raises(PictureTooLarge):
         decode(CAT, (128, 128), Limits(max_pixels=1000))
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])  # with tags it is Pillow's
+def test_a_picture_takes_few_passes(exif: bytes) -> None:
+    """Each scan of a progressive JPEG is a pass over all its pixels, and costs ten bytes."""
+    cat = Image.open(io.BytesIO(CAT))
+    assert decode(jpeg_of_scans(cat, 100, exif=exif), (128, 128), Limits()).mode == "RGB"
+    with pytest.raises(PictureTooLarge, match="101 scans of 500 x 375 pixels; at most 100"):
+        decode(jpeg_of_scans(cat, 101, exif=exif), (128, 128), Limits())
+
+
+def test_a_large_picture_takes_fewer_passes() -> None:
+    cat, limits = Image.open(io.BytesIO(CAT)), Limits(max_pixels=500 * 375)
+    assert decode(jpeg_of_scans(cat, 20), (128, 128), limits).mode == "RGB"
+    with pytest.raises(PictureTooLarge, match="21 scans of 500 x 375 pixels; at most 20"):
+        decode(jpeg_of_scans(cat, 21), (128, 128), limits)
+
+
+def test_a_sequential_file_of_many_scans_is_found() -> None:
+    cat = Image.open(io.BytesIO(CAT))
+    assert jpeg.header(jpeg_of_separate_colours(cat, 3)).scans == 3
+    with pytest.raises(PictureTooLarge):
+        decode(jpeg_of_separate_colours(cat, 101), (128, 128), Limits())
+    assert jpeg.header(jpeg_of_separate_colours(cat.convert("L"), 101)).scans == 1  # libjpeg reads no more
+
+
+def test_what_follows_the_picture_is_no_scan() -> None:
+    """Telephones append videos and further pictures."""
+    more = b"\xff\xda" * 1000 + CAT * 50
+    for data in (CAT, jpeg_of_scans(Image.open(io.BytesIO(CAT)), 10)):
+        assert decode(data + more, (128, 128), Limits()).mode == "RGB"
+
+
+def test_garbage_before_the_picture_hides_no_scans() -> None:
+    data = jpeg_of_scans(Image.open(io.BytesIO(CAT)), 101)
+    for garbage in (b"\x00", b"\xff\x00", b"\xff\xff", b"\xff\xd0", b"\xff\xfe\x00\x00", b"\xff\xfe\x00\x02"):
+        with pytest.raises((PictureTooLarge, BrokenPicture)):
+            decode(data[:20] + garbage + data[20:], (128, 128), Limits())  # behind JFIF's segment

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model import errors
-from model.preprocess import Limits, Preprocessing, decode, to_tensor
+from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
 
 pytestmark = pytest.mark.unit
 
@@ -236,6 +236,31 @@ def test_sizes() -> None:
     assert to_tensor(encoded(scene(), "PNG"), HOW, Limits(max_pixels=96 * 64)).shape == (32, 32, 3)
 
 
+def decoded_together(data: bytes, count: int = 16) -> int:
+    """How many of so many equal pictures of the most pixels are decoded for one request."""
+    limits = Limits(max_pixels=1600 * 1200)
+    budget = Budget(limits)
+    for number in range(count):
+        try:
+            to_tensor(data, HOW, limits, budget)
+        except errors.PictureTooLarge:
+            return number
+    return count
+
+
+def test_the_pictures_of_a_request_share_a_budget() -> None:
+    large = scene(1600, 1200)
+    assert decoded_together(encoded(large, "PNG")) == 4
+    assert decoded_together(encoded(large, "JPEG", progressive=True)) == 4  # kept as a whole while its scans are read
+    assert decoded_together(encoded(scene(800, 600), "PNG")) == 16
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])
+def test_photos_count_as_they_are_decoded(exif: bytes) -> None:
+    """At an eighth of each side, as the model needs no more."""
+    assert decoded_together(encoded(scene(1600, 1200), "JPEG", exif=exif), 250) == 250
+
+
 @pytest.mark.parametrize("side", [7_100, 9_600, 20_000])  # over our limit, over Pillow's warning, over its error
 def test_a_header_that_claims_too_many_pixels(side: int) -> None:
     data = bytearray(encoded(scene(), "BMP"))
@@ -264,3 +289,15 @@ def test_a_damaged_file_is_a_picture_error_or_a_picture(kind: str, flips: list[t
         data[position % min(len(data), 400)] = value
     with contextlib.suppress(errors.PictureError):
         assert to_tensor(bytes(data), HOW, Limits(max_pixels=1_000_000)).shape == (32, 32, 3)
+
+
+def test_nearest_takes_pixels_of_the_picture_and_no_averages_of_them() -> None:
+    """As keras.utils.load_img does, whose default it is."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8))
+    file = io.BytesIO()
+    noise.save(file, "JPEG", quality=95)
+    how = Preprocessing(64, 64, method="nearest", range="0..255")
+    whole = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+    found = to_tensor(file.getvalue(), how, Limits())
+    wanted = np.asarray(whole.resize((64, 64), Image.Resampling.NEAREST), np.float32)
+    assert np.abs(found - wanted).max() <= 8  # two builds of libjpeg

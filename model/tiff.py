@@ -1,0 +1,54 @@
+"""TIFFs that Pillow alone would show as another picture than they hold, and their faults kept from stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+from typing import Any
+
+from PIL import Image, ImageFile, TiffImagePlugin, _imaging
+
+_BITS, _COLOURS = TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLESPERPIXEL
+_PLANES = TiffImagePlugin.PLANAR_CONFIGURATION
+_TOGETHER, _SEPARATE = 1, 2  # the colours of a pixel, or all pixels of a colour
+# libtiff gives numbers in the machine's order; Pillow's plugin reads these as the file's all the same.
+_NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
+
+
+def set_right(picture: Image.Image) -> None:
+    """Before it is loaded: have the pixels read as the file means them. Does nothing to other formats."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile) or not picture.tile:
+        return
+    tags = picture.tag_v2
+    separate = not picture.use_load_libtiff and tags.get(_PLANES) == _SEPARATE
+    if picture.use_load_libtiff:
+        picture.tile = [tile._replace(args=_in_native_order(tile.args)) for tile in picture.tile]
+    elif separate and tags.get(_COLOURS, 1) == 1:  # Pillow would forget how the numbers are packed
+        tags[_PLANES] = _TOGETHER
+        picture._setup()
+    elif separate and set(tags.get(_BITS, ())) == {16}:  # Pillow would read them as 8 bits; libtiff does not
+        args = (f"{picture.mode};16N", False, tags.offset)
+        picture.tile = [ImageFile._Tile("libtiff", (0, 0, *picture._tile_size), 0, args)]
+        picture.use_load_libtiff = True
+
+
+def _in_native_order(args: Any) -> Any:
+    return (_NATIVE.get(args[0], args[0]), *args[1:])
+
+
+def _quiet() -> None:
+    """Keep Pillow's plugin and libtiff from writing lines on stderr for faults of a file; these are raised, too.
+
+    libtiff stays as it is where it cannot be reached so.
+    """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_imaging.__file__)  # finds what that is linked with, too
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            setter = getattr(library, name)
+            setter.argtypes, setter.restype = [ctypes.c_void_p], ctypes.c_void_p
+            setter(None)
+
+
+_quiet()
