@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -17,7 +19,7 @@ from app.keys.guard import OPEN
 from app.resources.function_compute import HOOKS
 from app.settings import Settings
 from tests import servers
-from tests.servers import NGINX_CONF, assert_error, connect, post_head, read_answer, wait_for
+from tests.servers import NGINX_CONF, assert_error, connect, exchange, post_head, read_answer, wait_for
 from tests.stand_in import Backend, before_backend
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")]
@@ -140,6 +142,43 @@ def test_behind_a_load_balancer_its_clients_are_told_apart(tmp_path: Path) -> No
         # What a client claims stands left of what the balancer adds, and changes nothing.
         assert [status(f"{claim}, 192.0.2.1") for claim in ("127.0.0.1", "192.0.2.7", "a", "b")] == [200] * 3 + [429]
         assert status("192.0.2.2") == 200
+
+
+# --- The log ------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_refused_does_not_fill_the_log(tmp_path: Path) -> None:
+    """What is let in has a line each; of the rest, refused or not limited, a hundredth has."""
+    count = 1000
+    log = tmp_path / "access.log"
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in log.read_text().splitlines() if ONE in line]
+
+    with before_backend(tmp_path, few) as (url, _):
+        for path in ("/predict", "/live", "/.kiln-error"):
+            with connect(url, source=ONE) as client:
+                for _ in range(count):
+                    client.sendall(f"GET {path} HTTP/1.1\r\nHost: kiln.test\r\n\r\n".encode())
+                    assert read_answer(client) is not None
+        requests.get(f"{url}/version", timeout=10)
+        wait_for(lambda: "GET /version" in log.read_text(), "a line of this machine")
+    found = lines()
+    assert [line["status"] for line in found[:3]] == [200] * 3
+    assert 3 < len(found) < 3 + 3 * count / 20
+
+
+def test_no_line_of_the_log_is_long(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    quotes, odd = '"' * 7000, "\x01" * 7000
+    asked = f"GET /{quotes} HTTP/1.1\r\nHost: kiln.test\r\nUser-Agent: {odd}\r\nX-Request-ID: {'a' * 128}\r\n\r\n"
+    with before_backend(tmp_path) as (url, _):
+        assert exchange(url, asked.encode()) is not None
+        [line] = wait_for(lambda: re.findall(r".*aaaa.*\n", log.read_text()), "the line")
+    assert len(line) <= 3000
+    told = json.loads(line)
+    assert len(told["request"]) == 500
+    assert told["user_agent"] == "\x01" * 200
 
 
 # --- Another server -------------------------------------------------------------------------------------------------
