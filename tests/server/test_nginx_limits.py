@@ -94,7 +94,7 @@ def test_a_client_has_only_so_many_requests_at_a_time(tmp_path: Path) -> None:
 
 
 def probes() -> set[str]:
-    """The health checks of every protocol; the hooks of Function Compute are called by its own runtime, not by nginx."""
+    """The health checks of every protocol. The hooks of Function Compute are its own runtime's: no nginx is there."""
     return {*OPEN, *routes.spoken(Settings()).probes} - {"/metrics", *HOOKS}
 
 
