@@ -540,6 +540,7 @@ def as_nobody() -> Iterator[None]:
 @pytest.mark.parametrize("closed", ["1", "2", ""])
 def test_what_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture, closed: str) -> None:
     """As after a copy with umask 077, by root. Another version answers."""
+    opened(SHIPPED)  # imports what nobody may not be allowed to
     with short_folder() as folder:
         folder.chmod(0o755)
         for version in ("1", "2"):
