@@ -35,7 +35,7 @@ class Shelf:
         except BadServing as error:
             problem = error.message
         except OSError as fault:
-            problem = f"{self.folder} cannot be read: {fault.strerror or fault}"
+            problem = f"{fault.filename or self.folder} cannot be read: {fault.strerror or fault}"
         if problem and problem != self.problem:
             logger.error("model %s goes on as before: %s", self.name, problem)
         self.problem = problem
@@ -44,8 +44,14 @@ class Shelf:
         found = disk.versions(self.folder)
         for number in found:
             self.slots.setdefault(number, Slot(self.folder / number))
+        faults = []
         for number, slot in self.slots.items():
-            slot.look(there=number in found)
+            try:
+                slot.look(there=number in found)
+            except OSError as fault:
+                faults.append(fault)
+        if faults:  # only now, so that one version does not hide another
+            raise faults[0]
 
     def next_due(self) -> Slot | None:
         """The version to load next: the one that most requests wait for comes first."""

@@ -194,7 +194,7 @@ class Store:
         try:
             found = disk.names(self._folder)
         except OSError as fault:  # a disk that went away is not a store that was emptied
-            problem = f"the store {self._folder} cannot be read: {fault.strerror or fault}"
+            problem = f"the store: {fault.filename or self._folder} cannot be read: {fault.strerror or fault}"
         if problem and problem != self._problem:
             logger.error("%s", problem)
         self._problem = problem

@@ -15,7 +15,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 umask 022
 
-# python3-venv: for Kiln's own environment. logrotate: for nginx's logs, as its package sets it up.
+# python3-venv: for Kiln's own environment. logrotate: for nginx's logs.
 packages=(python3 python3-venv nginx logrotate ca-certificates)
 
 source=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -227,6 +227,25 @@ done
 step "Logs: bounded, so that they never fill the disk"
 file "$source/deploy/systemd/journald.conf" /etc/systemd/journald.conf.d/kiln.conf 0644 root:root
 if [[ -n $wrote ]] && booted; then systemctl restart systemd-journald; fi
+# nginx's: by size, every minute. The package's own rule is moved aside, so that no file is rotated by two.
+divert=$(dpkg-divert --list /etc/logrotate.d/nginx)
+if [[ -z $divert ]]; then
+    dpkg-divert --quiet --local --rename --divert /etc/nginx/logrotate.debian --add /etc/logrotate.d/nginx
+    changed "/etc/nginx/logrotate.debian is the package's"
+fi
+file "$source/deploy/systemd/logrotate.conf" /etc/kiln/logrotate.conf 0644 root:root
+for unit in kiln-logs.service kiln-logs.timer; do
+    file "$source/deploy/systemd/$unit" "/etc/systemd/system/$unit" 0644 root:root
+    note logs
+done
+if [[ $(systemctl is-enabled kiln-logs.timer 2>/dev/null) != enabled ]]; then
+    systemctl --quiet enable kiln-logs.timer
+    changed "kiln-logs.timer enabled"
+fi
+if booted; then
+    if noted logs; then systemctl daemon-reload; fi
+    systemctl start kiln-logs.timer
+fi
 
 step "Kernel: queues and limits of a server"
 file "$source/deploy/systemd/sysctl.conf" /etc/sysctl.d/60-kiln.conf 0644 root:root

@@ -20,7 +20,7 @@ from tests.servers import ROOT, assert_error, wait_for
 # One machine, one process: the tests change it and put it back.
 pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(900)]
 
-UNITS = ("kiln.service", "kiln.socket", "nginx.service")
+UNITS = ("kiln.service", "kiln.socket", "nginx.service", "kiln-logs.timer")
 PROVISION = "/mnt/deploy/image/provision.sh"
 
 
@@ -121,7 +121,7 @@ def test_the_engine_works_within_the_fences(node: Node) -> None:
     assert "cpuinfo" not in journal
 
 
-@pytest.mark.parametrize("unit", ["kiln.service", "nginx.service"])  # a socket unit runs nothing
+@pytest.mark.parametrize("unit", ["kiln.service", "nginx.service", "kiln-logs.service"])  # the others run nothing
 def test_exposure_is_low(node: Node, unit: str) -> None:
     said = node.out("systemd-analyze", "security", "--no-pager", unit)
     exposure = re.search(r"Overall exposure level for .*: ([\d.]+)", said)
@@ -411,11 +411,23 @@ def test_a_service_that_cannot_start_gives_up_says_why_and_begins_again(node: No
     assert requests.post(f"{node.url}/predict", data=photo, timeout=30).status_code == 200
 
 
-def test_logs_are_rotated_and_written_on(node: Node) -> None:
-    """nginx reopens its logs within its fences."""
+def test_logs_are_rotated_by_size_and_written_on(node: Node) -> None:
+    """nginx reopens its logs within its fences, and logrotate works within its own."""
     log = "/var/log/nginx/access.log"
-    assert node.is_ready()
-    node.run("logrotate", "--force", "/etc/logrotate.d/nginx")
-    assert "GET /ready" in node.out("cat", f"{log}.1")
-    assert node.is_ready()
-    wait_for(lambda: "GET /ready" in node.out("cat", log), "a line in the new log")
+
+    def asked(path: str) -> bool:
+        requests.get(f"{node.url}{path}", timeout=10)
+        return path in node.out("cat", log)
+
+    wait_for(lambda: asked("/version?before"), "a line in the log")
+    node.run("sh", "-c", f"head -c 60000000 /dev/zero >>{log}")
+    node.run("systemctl", "start", "kiln-logs.service")  # or the timer has been quicker
+    rotated = node.out("sh", "-c", f"zcat {log}.*.gz | tr -d '\\0'")
+    assert "/version?before" in rotated
+    assert node.out("stat", "--format=%a %U:%G", log) == "640 www-data:adm"
+    wait_for(lambda: asked("/version?after"), "a line in the new log")
+    assert node.out("systemctl", "--failed", "--no-legend") == ""
+
+
+def test_nothing_else_rotates_the_logs_of_nginx(node: Node) -> None:
+    assert "/var/log/nginx" not in node.out("sh", "-c", "cat /etc/logrotate.conf /etc/logrotate.d/*")

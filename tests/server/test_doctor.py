@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,25 @@ def test_the_unit_that_ships_fits(tmp_path: Path) -> None:
     _, report = doctor("--nginx", NGINX_CONF, "--unit", unit, "--env", environment)
     assert set(problems(report)) <= {"sockets"}, problems(report)
     assert any("TimeoutStopSec" in one["message"] for one in report["findings"])
+
+
+def test_slower_models_as_the_document_says(tmp_path: Path) -> None:
+    """With each value of its row in docs/operations.md; without the drop-in there is something to find."""
+    [row] = re.findall(r"^\| slower models \|.*$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    [timeout], [read], [watchdog] = (
+        re.findall(rf"`({name}\d+s?)`", row) for name in ("KILN_TIMEOUT=", "proxy_read_timeout ", "WatchdogSec=")
+    )
+    unit, conf, environment = tmp_path / UNIT.name, tmp_path / "nginx.conf", tmp_path / "kiln.env"
+    unit.write_text("".join(line for line in UNIT.read_text().splitlines(True) if not line.startswith("User=")))
+    conf.write_text(re.sub(r"proxy_read_timeout \w+", read, NGINX_CONF.read_text()))
+    environment.write_text(f"{timeout}\n")
+    _, report = doctor("--nginx", conf, "--unit", unit, "--env", environment)
+    assert "systemd's WatchdogSec" in problems(report)["timeouts"]
+    drop_in = tmp_path / f"{UNIT.name}.d" / "override.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\n{watchdog}\n")
+    _, report = doctor("--nginx", conf, "--unit", unit, "--env", environment)
+    assert "timeouts" not in problems(report), problems(report)
 
 
 def test_what_the_unit_tells_gunicorn_counts(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_tests_change_only_what_belongs_to_the_machine(proxied: Server) -> N
         "user www-data;",
         "pid /run/nginx.pid;",
         "error_log /var/log/nginx/error.log warn;",
-        "access_log /var/log/nginx/access.log kiln;",
+        "access_log /var/log/nginx/access.log kiln if=$kiln_is_logged;",
         "client_body_temp_path /var/lib/nginx/body;",
         "proxy_temp_path /var/lib/nginx/proxy;",
         "fastcgi_temp_path /var/lib/nginx/fastcgi; # these three stay empty; nginx makes them all the same",
@@ -90,7 +90,8 @@ def test_nginx_accepts_it_without_a_warning(tmp_path: Path, prefix: str) -> None
 def test_the_body_limit_is_the_application_s() -> None:
     size = directive("client_max_body_size")
     assert int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20}[size[-1]] == Settings().max_body_bytes
-    assert f"{Settings().max_body_bytes:,} bytes" in entries("kiln_error_message")["413"]
+    # Whoever changes the limit need not change the text.
+    assert not re.search(r"\d", entries("kiln_error_message")["413"])
 
 
 def test_the_request_id_rule_is_the_application_s() -> None:

@@ -8,15 +8,17 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import servers
-from tests.servers import assert_error, connect, exchange, read_answer, wait_for
+from tests.servers import ROOT, assert_error, connect, exchange, read_answer, wait_for
 from tests.stand_in import Backend
 
 pytestmark = pytest.mark.server
@@ -112,6 +114,41 @@ def test_plain_http_is_sent_to_https(tls: Tls) -> None:
     assert answer is not None
     assert answer.status_code == 308
     assert answer.headers["Location"] == "https://kiln.test/predict?top=1"
+
+
+def test_prometheus_on_this_machine_still_scrapes_port_80(tls: Tls) -> None:
+    """With the address and the path of prometheus.yml, where the certificate would be for another name."""
+    [target] = yaml.safe_load((ROOT / "deploy" / "monitoring" / "prometheus.yml").read_text())["scrape_configs"]
+    assert target["static_configs"] == [{"targets": ["127.0.0.1:80"]}]
+    answer = exchange(
+        f"http://127.0.0.1:{tls.plain}", f"GET {target['metrics_path']} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    )
+    assert answer is not None
+    assert answer.status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6detrics"])
+def test_metrics_on_port_80_are_for_this_machine_only(tls: Tls, path: str) -> None:
+    with connect(f"http://127.0.0.1:{tls.plain}", source="127.0.0.2") as other:
+        other.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = read_answer(other)
+    assert answer is not None
+    assert answer.status_code == 308
+    assert answer.headers["Location"].startswith("https://x/")
+    assert (
+        tls.curl("/metrics", "--interface", "127.0.0.2", "--output", "/dev/null", "--write-out", "%{http_code}").stdout
+        == "403"
+    )
+
+
+def test_doctor_finds_metrics_closed_with_tls(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(servers.with_tls(servers.NGINX_CONF.read_text()))
+    command = [sys.executable, "-m", "deploy.doctor", "--json", "--nginx", str(tmp_path / "nginx.conf")]
+    environment = servers.clean_environment(bind="unix:/run/kiln/kiln.sock")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    wrong = {one["check"] for one in json.loads(done.stdout)["findings"] if one["level"] == "problem"}
+    assert wrong <= {"sockets"}  # nothing runs there
 
 
 def test_plain_http_on_the_port_of_tls_is_told_so(tls: Tls) -> None:

@@ -17,7 +17,19 @@ from app.settings import Settings
 from deploy.doctor import chain as chains
 from deploy.doctor import nginx, rights, unit
 from deploy.doctor.chain import Chain
-from deploy.doctor.checks import bodies, capacity, exposure, files, keys, memory, retries, sockets, store, timeouts
+from deploy.doctor.checks import (
+    bodies,
+    capacity,
+    exposure,
+    files,
+    keys,
+    memory,
+    proxies,
+    retries,
+    sockets,
+    store,
+    timeouts,
+)
 from deploy.doctor.findings import Findings, Level
 from tests.servers import NGINX_CONF, short_folder
 
@@ -110,7 +122,17 @@ def test_memory_limits() -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [exposure.check, timeouts.check, retries.check, bodies.check, store.check, keys.check, files.check, memory.check],
+    [
+        exposure.check,
+        proxies.check,
+        timeouts.check,
+        retries.check,
+        bodies.check,
+        store.check,
+        keys.check,
+        files.check,
+        memory.check,
+    ],
 )
 def test_what_ships_is_right(tmp_path: Path, check: Callable[[Chain], Findings]) -> None:
     assert problems(check(make(tmp_path))) == ""
@@ -164,6 +186,25 @@ def test_body_limits_that_differ(tmp_path: Path, change: dict[str, object], said
 )
 def test_posts_that_are_repeated(tmp_path: Path, old: str, new: str) -> None:
     assert "non_idempotent" in problems(retries.check(make(tmp_path, old, new)))
+
+
+@pytest.mark.parametrize(
+    ("count", "named", "said"),
+    [
+        (0, False, "problem: KILN_TRUSTED_PROXIES is 0"),
+        (0, True, "problem: KILN_TRUSTED_PROXIES is 0"),
+        (2, False, "problem: KILN_TRUSTED_PROXIES is 2, and nginx names no load balancer"),
+        (3, False, "problem: KILN_TRUSTED_PROXIES is 3, and nginx names no load balancer"),
+        (1, True, ""),
+        (2, True, ""),
+        (3, True, "warning: KILN_TRUSTED_PROXIES is 3: that is right only with 2 proxies in a row"),
+    ],
+)
+def test_proxies_that_are_believed(tmp_path: Path, count: int, named: bool, said: str) -> None:
+    real_ip = ("# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 10.0.0.0/8;") if named else ("", "")
+    found = problems(proxies.check(make(tmp_path, *real_ip, trusted_proxies=count)))
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_metrics_that_are_open(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import os
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from model.errors import ModelNotReady, NotAPicture, UnknownModel, UnknownVersio
 from model.preprocess import Limits
 from model.store import State, Store
 from tests import stores
-from tests.servers import wait_for
+from tests.servers import short_folder, wait_for
 
 pytestmark = pytest.mark.unit
 
@@ -520,3 +522,36 @@ def test_a_store_that_starts_unloaded_is_ready(tmp_path: Path) -> None:
     store = opened(tmp_path)
     assert states(store) == {"1": "END"}
     assert store.unready() == {}
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root reads everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["1", "2", ""])
+def test_what_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture, closed: str) -> None:
+    """As after a copy with umask 077, by root. Another version answers."""
+    opened(SHIPPED)  # imports what nobody may not be allowed to
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        for version in ("1", "2"):
+            stores.prepared(folder / "catdog" / version, version)
+        shut = folder / "catdog" / closed
+        shut.chmod(0)
+        try:
+            with as_nobody():
+                store = opened(folder)
+        finally:
+            shut.chmod(0o755)
+    assert f"{shut} cannot be read: Permission denied" in caplog.text
+    if closed:
+        assert states(store)[{"1": "2", "2": "1"}[closed]] == "AVAILABLE"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import hcl2
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "deploy" / "image"
 SYSTEMD = ROOT / "deploy" / "systemd"
+UNITS = ("kiln.service", "kiln.socket", "kiln-logs.service", "kiln-logs.timer")
 SCRIPTS = sorted(IMAGE.glob("*.sh"))
 
 
@@ -81,20 +85,84 @@ def test_shipped_settings_are_settings() -> None:
         assert hasattr(Settings(), name.removeprefix("KILN_").lower()), name
 
 
-@pytest.mark.parametrize("name", ["kiln.service", "kiln.socket"])
+@pytest.mark.parametrize("name", UNITS)
 def test_systemd_understands_the_units(name: str, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    for file in ("kiln.service", "kiln.socket"):
+    for file in UNITS:
         # Programs and users that this machine has in place of the node's.
         text = (
             (SYSTEMD / file).read_text().replace("/opt/kiln/venv/bin/python", "/bin/sh").replace("=kiln\n", "=daemon\n")
         )
+        text = text.replace("/usr/sbin/logrotate", "/bin/true")
         (tmp_path / file).write_text(text.replace("=www-data\n", "=daemon\n"))
     command = ["systemd-analyze", "verify", "--man=no", tmp_path / name]
     said = subprocess.run(command, capture_output=True, text=True)
     ours = [line for line in said.stderr.splitlines() if str(tmp_path) in line or line.startswith("kiln.")]
     assert ours == []
+
+
+# --- Logs
+
+
+def test_the_logs_that_are_rotated_are_nginx_s() -> None:
+    text = (SYSTEMD / "logrotate.conf").read_text()
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    [logs] = re.findall(r"^(/\S+) \{$", text, re.MULTILINE)
+    for directive in ("access_log", "error_log"):
+        [log] = re.findall(rf"^ *{directive} (\S+) ", nginx, re.MULTILINE)
+        assert Path(log).match(logs)
+    assert f"create 0640 {option(ROOT / 'deploy' / 'nginx.conf', 'user')} adm" in text
+    assert text.count(option(ROOT / "deploy" / "nginx.conf", "pid")) == 2
+    assert str(Path(logs).parent) in unit("ReadWritePaths", "kiln-logs.service")
+    provision = (IMAGE / "provision.sh").read_text()
+    assert unit("ExecStart", "kiln-logs.service").split()[-1] in provision
+
+
+def test_what_the_logs_take_is_what_the_documents_say() -> None:
+    text = (SYSTEMD / "logrotate.conf").read_text()
+    kept, size = (int(re.findall(rf"^ *{name} (\d+)M?$", text, re.MULTILINE)[0]) for name in ("rotate", "maxsize"))
+    # And the log itself, and the one that is being compressed.
+    said = f"{kept + 2} x ({size} MiB + what is written in a minute)"
+    assert said in text
+    assert said in " ".join((ROOT / "docs" / "operations.md").read_text().split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_large_log_is_rotated_at_once_and_a_small_one_left(tmp_path: Path) -> None:
+    """By logrotate itself, with the capabilities that the unit leaves it."""
+    logrotate = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+    if logrotate is None or shutil.which("setpriv") is None:
+        pytest.skip("logrotate or setpriv is not installed")
+    tmp_path.chmod(0o755)
+    (tmp_path / "logs").mkdir()
+    conf = tmp_path / "logrotate.conf"
+    text = (SYSTEMD / "logrotate.conf").read_text()
+    conf.write_text(text.replace("/var/log/nginx/", f"{tmp_path}/logs/").replace("/run/nginx.pid", f"{tmp_path}/pid"))
+    conf.chmod(0o644)
+    for name, size in {"access.log": 51 << 20, "error.log": 1 << 20}.items():
+        (tmp_path / "logs" / name).write_bytes(b"x" * size)
+        shutil.chown(tmp_path / "logs" / name, "www-data", "adm")
+        (tmp_path / "logs" / name).chmod(0o640)
+    held = [
+        f"+{name.removeprefix('CAP_').lower()}" for name in unit("CapabilityBoundingSet", "kiln-logs.service").split()
+    ]
+    fences = ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,{','.join(held)}"]
+    told = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: told.set())
+    try:
+        (tmp_path / "pid").write_text(f"{os.getpid()}\n")
+        done = subprocess.run(
+            [*fences, logrotate, "--state", tmp_path / "status", conf], capture_output=True, text=True, check=False
+        )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert told.is_set()
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {"access.log", "access.log.1.gz", "error.log"}
+    new = (tmp_path / "logs" / "access.log").stat()
+    assert (new.st_size, oct(new.st_mode & 0o777)) == (0, "0o640")
+    assert (tmp_path / "logs" / "access.log").owner() == "www-data"
 
 
 # --- The scripts of the image

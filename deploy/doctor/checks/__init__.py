@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from ..chain import Chain
 from ..findings import Findings
-from . import bodies, capacity, exposure, files, keys, memory, retries, sockets, store, timeouts
+from . import bodies, capacity, exposure, files, keys, memory, proxies, retries, sockets, store, timeouts
 
 ALL: tuple[Callable[[Chain], Findings], ...] = (
     sockets.check,
     exposure.check,
+    proxies.check,
     timeouts.check,
     retries.check,
     bodies.check,
