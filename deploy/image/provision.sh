@@ -158,7 +158,7 @@ fi
 if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code; then
     step "The new code with its new environment, before it is in force: does it import, are the settings right for it?"
     (cd "$staged" && "$venv/bin/python" -B -m deploy.node --check) || die "The new code cannot serve on this machine."
-    for part in app model deploy api.py; do
+    for part in app model deploy; do
         if [[ " ${new[*]} " == *" $part "* ]]; then compile "$staged" "$part"; else compile "$home" "$part"; fi
     done
     # What this code is, for /version.
