@@ -140,7 +140,8 @@ inside() { # ROOTFS [OPTIONS] COMMAND ... : in its own mounts and processes, wit
     systemd-nspawn --quiet --register=no --keep-unit --pipe --directory="$rootfs" --resolv-conf=off \
         --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$cache/pip:/run/pip-cache" \
         --setenv=PIP_CONFIG_FILE=/run/bake/pip.conf --setenv=PIP_CACHE_DIR=/run/pip-cache \
-        --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 "$@" \
+        --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 \
+        ${KILN_EXTRAS+--setenv=KILN_EXTRAS="$KILN_EXTRAS"} "$@" \
         2> >(grep --line-buffered -v "$noise" >&2)
 }
 

@@ -147,6 +147,20 @@ def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
     assert result.stdout == ""
 
 
+def test_the_unit_that_seals_is_understood_and_gone_with_the_next_boot(tmp_path: Path) -> None:
+    text = (IMAGE / "seal.sh").read_text()
+    [(file, body)] = re.findall(r"cat >(\S+) <<'END'\n(.*?)^END$", text, re.MULTILINE | re.DOTALL)
+    assert file.startswith("/run/")
+    for left in ("/var/lib/systemd/random-seed", "/root/.bash_history", "/home/*/.bash_history"):
+        assert left in body.partition("ExecStop=")[2]
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    (tmp_path / Path(file).name).write_text(body)
+    command = ["systemd-analyze", "verify", "--man=no", tmp_path / Path(file).name]
+    said = subprocess.run(command, capture_output=True, text=True).stderr
+    assert [line for line in said.splitlines() if "kiln-seal" in line] == []
+
+
 # --- Packer
 
 
