@@ -135,10 +135,14 @@ pip_settings() { # FOLDER
 inside() { # ROOTFS [OPTIONS] COMMAND ... : in its own mounts and processes, with this machine's network
     local rootfs=$1
     shift
+    # It says so of its own folder in /run, where that is on a disk, as in a container; nothing comes of it.
+    local noise='^Attempted to remove disk file system under'
     systemd-nspawn --quiet --register=no --keep-unit --pipe --directory="$rootfs" --resolv-conf=off \
         --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$cache/pip:/run/pip-cache" \
         --setenv=PIP_CONFIG_FILE=/run/bake/pip.conf --setenv=PIP_CACHE_DIR=/run/pip-cache \
-        --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 "$@"
+        --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 \
+        ${KILN_EXTRAS+--setenv=KILN_EXTRAS="$KILN_EXTRAS"} "$@" \
+        2> >(grep --line-buffered -v "$noise" >&2)
 }
 
 rootfs() { # FOLDER PACKAGE ... : a stock system with Kiln, sealed
@@ -152,6 +156,7 @@ rootfs() { # FOLDER PACKAGE ... : a stock system with Kiln, sealed
     tar -C "$made" --numeric-owner --xattrs -xf "$base"
     own_sources >"$made/etc/apt/sources.list"
     echo kiln >"$made/etc/hostname"
+    printf '127.0.0.1 localhost kiln\n::1 localhost ip6-localhost\n' >"$made/etc/hosts"
     rm -f "$made/etc/resolv.conf" # a link, where systemd-resolved is in it
     cp -L /etc/resolv.conf "$made/etc/resolv.conf"
     pip_settings "$work/pip"
@@ -179,7 +184,6 @@ END
     # Else it would listen on all interfaces for names of the local network.
     printf '[Resolve]\nLLMNR=no\nMulticastDNS=no\n' >"$tree/etc/systemd/resolved.conf.d/kiln.conf"
     ln -sfn ../run/systemd/resolve/stub-resolv.conf "$tree/etc/resolv.conf"
-    printf '127.0.0.1 localhost kiln\n::1 localhost ip6-localhost\n' >"$tree/etc/hosts"
     # For the first boot; each new kernel makes its own with update-grub, from /etc/default/grub.
     cat >"$tree/boot/grub/grub.cfg" <<END
 linux /vmlinuz root=UUID=$id ro console=tty0 console=ttyS0
@@ -231,7 +235,7 @@ templates() { # FOLDER
     mkdir -p "$1"
     cp "$here"/packer/*.pkr.hcl "$1"
     tar -C "$root" --exclude=__pycache__ --exclude=./model/training --owner=0 --group=0 --numeric-owner --sort=name \
-        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs/operations.md ./model ./requirements/serve.txt
+        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs/operations.md ./model ./requirements/serve.txt ./requirements/tracing.txt
     printf 'commit = "%s"\n' "$commit" >"$1/commit.auto.pkrvars.hcl"
     if command -v packer >/dev/null; then
         packer fmt -check "$1"

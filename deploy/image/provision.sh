@@ -3,14 +3,16 @@
 # checkout: deploy/image/provision.sh. It is also what every image is made with (bake.sh, packer/).
 #
 # Run it again after an update of the checkout: it changes what differs, says so, and nothing else. The last line
-# counts the changes. What belongs to the machine's owner is made once and then left alone: /etc/kiln/kiln.env and
-# the bundles in /srv/kiln/store.
+# counts the changes. Code and Python environment are made beside those in force and replace them together, at the
+# end: a run that fails leaves the service as it was. What the machine's owner has made their own stays (README.md).
 #
 #   provision.sh              set up; under systemd also start, reload or restart what changed
 #   provision.sh --packages   only print the system packages that it needs
 #
-# pip takes its settings from the environment (PIP_INDEX_URL, PIP_CONFIG_FILE, ...), as always. KILN_COMMIT names the
-# commit where the checkout has no git.
+#   KILN_EXTRAS=tracing       what the service shall have beyond serving; remembered for later runs (empty: no more)
+#   KILN_COMMIT=...           names the commit where the checkout has no git
+#
+# pip takes its settings from the environment (PIP_INDEX_URL, PIP_CONFIG_FILE, ...), as always.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -22,76 +24,7 @@ source=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 home=/opt/kiln
 store=/srv/kiln/store
 notes=/var/lib/kiln-provision
-changes=0
-wrote='' # what `file` and `tree` did last
-
-say() { printf 'provision: %s\n' "$*"; }
-step() { printf 'provision: == %s\n' "$*"; }
-die() {
-    printf 'provision: %s\n' "$*" >&2
-    exit 1
-}
-changed() {
-    changes=$((changes + 1))
-    say "changed: $*"
-}
-# Not in a chroot, where there is nothing to start.
-booted() { [[ -d /run/systemd/system ]]; }
-
-# --- Building blocks: each looks first and changes only what differs ----------------------------------------------------
-
-folder() { # PATH MODE OWNER:GROUP
-    if [[ ! -d $1 ]]; then
-        mkdir -p "$1"
-        changed "$1 made"
-    fi
-    owned "$@"
-}
-
-owned() { # PATH MODE OWNER:GROUP
-    local now
-    now=$(stat -c '%04a %U:%G' "$1")
-    [[ $now == "$2 $3" ]] && return
-    chown "$3" "$1"
-    chmod "$2" "$1"
-    changed "$1 is $2 $3 (was $now)"
-}
-
-file() { # FROM TO MODE OWNER:GROUP ; sets $wrote
-    wrote=''
-    if ! cmp -s "$1" "$2"; then
-        mkdir -p "$(dirname "$2")"
-        cp "$1" "$2.new"
-        mv "$2.new" "$2"
-        wrote=yes
-        changed "$2"
-    fi
-    owned "$2" "$3" "$4"
-}
-
-tree() { # FROM TO : a folder of code, root's, replaced as a whole; sets $wrote
-    wrote=''
-    local staged=$scratch/${2##*/}
-    mkdir "$staged"
-    # Without what a serving machine has no use for: caches, training, and the bundles, which have their own place.
-    tar -C "$1" --exclude=__pycache__ --exclude=./training --exclude=./store -cf - . |
-        tar -C "$staged" --no-same-owner -xf -
-    chmod -R u=rwX,go=rX "$staged"
-    rm -rf "$2.new" "$2.old" # of a run that was interrupted
-    if diff -rq --no-dereference --exclude=__pycache__ "$staged" "$2" >/dev/null 2>&1; then return; fi
-    cp -R "$staged" "$2.new"
-    [[ ! -d $2 ]] || mv "$2" "$2.old"
-    mv "$2.new" "$2"
-    rm -rf "$2.old"
-    wrote=yes
-    changed "$2"
-}
-
-# What is to be done at the end is noted on disk, so that a run that was interrupted is made good by the next one.
-note() { # TASK, where something was written
-    [[ -z $wrote ]] || touch "$notes/$1"
-}
-noted() { [[ -e $notes/$1 ]]; }
+parts=(app model deploy api.py gunicorn.conf.py requirements docs BUILD)
 
 # --- Before anything is changed -----------------------------------------------------------------------------------------
 
@@ -99,23 +32,74 @@ if [[ ${1-} == --packages ]]; then
     printf '%s\n' "${packages[@]}"
     exit
 fi
-[[ $# -eq 0 ]] || die "unknown argument $1. The head of this file says how to use it."
 problems=()
+[[ $# -eq 0 ]] || problems+=("unknown argument $1: the head of this file says how to use it")
 [[ $(id -u) == 0 ]] || problems+=("run it as root")
 command -v apt-get >/dev/null || problems+=("it needs Debian 12 or Ubuntu 24.04 or newer, and found no apt-get")
-for part in api.py app model/store deploy requirements/serve.txt; do
+for part in api.py app model/store deploy/image/blocks.sh requirements/serve.txt requirements/tracing.txt; do
     [[ -e $source/$part ]] || problems+=("$source/$part is missing: run it from a whole checkout")
 done
+extras=${KILN_EXTRAS-$(cat "$notes/extras" 2>/dev/null || :)}
+[[ -z $extras || $extras == tracing ]] || problems+=("KILN_EXTRAS=$extras must be tracing or empty")
 if [[ ${#problems[@]} -gt 0 ]]; then
     printf 'provision: %s\n' "${problems[@]}" >&2
     exit 1
 fi
 
-mkdir -p "$notes"
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=deploy/image/blocks.sh
+. "$source/deploy/image/blocks.sh"
 
-# --- Steps --------------------------------------------------------------------------------------------------------------
+# --- Code and Python environment: beside what is in force, then in force together ---------------------------------------
+
+gather() { # FROM TO : a folder of code, root's
+    mkdir "$2"
+    # Without what a serving machine has no use for: caches, training, and the bundles, which have their own place.
+    tar -C "$1" --exclude=__pycache__ --exclude=./training --exclude=./store -cf - . |
+        tar -C "$2" --no-same-owner -xf -
+    chmod -R u=rwX,go=rX "$2"
+}
+
+compile() { # FOLDER PART : once, here, because the service may not write
+    "$venv/bin/python" -m compileall -q --invalidation-mode checked-hash -s "$1" -p "$home" "$1/$2"
+}
+
+rests() { # of a run that was interrupted, or of the one that ends
+    local part
+    for part in "${parts[@]}"; do rm -rf "$home/$part.new" "$home/$part.old"; done
+}
+
+put_in_force() { # the parts in $new, and $venv; what they replace stays beside them as .old
+    local part
+    for part in "${new[@]}"; do cp -dR "$staged/$part" "$home/$part.new"; done
+    outcome="the new code is in place, but was not started"
+    # Renames alone from here on: a worker that starts meanwhile would meet half of it.
+    for part in "${new[@]}"; do
+        if [[ -e $home/$part || -L $home/$part ]]; then mv -T "$home/$part" "$home/$part.old"; fi
+        mv -T "$home/$part.new" "$home/$part"
+    done
+    ln -sfn "${venv##*/}" "$home/venv"
+}
+
+take_back() {
+    local part
+    for part in "${new[@]}"; do
+        rm -rf "${home:?}/$part"
+        if [[ -e $home/$part.old || -L $home/$part.old ]]; then mv -T "$home/$part.old" "$home/$part"; fi
+    done
+    ln -sfn "$venv_before" "$home/venv"
+}
+
+scratch=$(mktemp -d)
+staged=$scratch/code
+unfinished='' # a Python environment that is being made
+outcome="code and Python environment are as they were"
+ended() {
+    local status=$?
+    rm -rf "$scratch" ${unfinished:+"$unfinished"}
+    [[ $status -eq 0 ]] || say "FAILED; $outcome. Put right what is said above, then run this again." >&2
+}
+trap ended EXIT
+mkdir -p "$notes"
 
 step "Packages: Python, nginx, log rotation, from the distribution, so that its security updates reach them"
 missing=()
@@ -129,6 +113,10 @@ if [[ ${#missing[@]} -gt 0 ]]; then
     changed "installed ${missing[*]}"
 fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed."
+if booted; then
+    nginx -t -q || die "nginx refuses the configuration that is there."
+    nginx -t -q -c "$source/deploy/nginx.conf" || die "nginx refuses the configuration that ships."
+fi
 
 step "User: kiln, who owns nothing that it runs and cannot log in"
 if ! getent passwd kiln >/dev/null; then
@@ -136,51 +124,52 @@ if ! getent passwd kiln >/dev/null; then
     changed "user kiln"
 fi
 
-step "Code: in $home, root's, so that the service cannot change itself"
+step "Code: gathered, root's, so that the service cannot change itself"
 folder "$home" 0755 root:root
-for part in app model deploy; do
-    tree "$source/$part" "$home/$part"
-    note code
+rests
+mkdir "$staged" "$staged/requirements" "$staged/docs"
+for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
+install -m 0644 "$source/api.py" "$staged"
+install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"
+install -m 0644 "$source/docs/operations.md" "$staged/docs"
+ln -s deploy/gunicorn.conf.py "$staged/gunicorn.conf.py"
+new=()
+for part in "${parts[@]}"; do
+    if [[ $part == BUILD ]]; then continue; fi
+    diff -rq --no-dereference --exclude=__pycache__ "$staged/$part" "$home/$part" >/dev/null 2>&1 || new+=("$part")
 done
-for part in api.py requirements/serve.txt docs/operations.md; do
-    file "$source/$part" "$home/$part" 0644 root:root
-    note code
-done
-if [[ $(readlink "$home/gunicorn.conf.py") != deploy/gunicorn.conf.py ]]; then
-    ln -sfn deploy/gunicorn.conf.py "$home/gunicorn.conf.py"
-    changed "$home/gunicorn.conf.py"
-fi
 
 step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use: an update is made beside it and takes effect as a whole.
-wanted=$(cat "$home/requirements/serve.txt" <(python3 -V) | sha256sum | cut -c 1-12)
-venv=$home/venv-$wanted
+# Named by what is in it, with a link to the one in use.
+pins=$staged/requirements/${extras:-serve}.txt
+venv=$home/venv-$(cat "$pins" <(python3 -V) | sha256sum | cut -c 1-12)
+venv_before=$(readlink "$home/venv" || :)
 if [[ ! -f $venv/.complete ]]; then
+    unfinished=$venv
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: -r "$home/requirements/serve.txt"
+        --require-hashes --only-binary :all: -r "$pins"
     touch "$venv/.complete"
+    unfinished=''
     changed "$venv"
 fi
-if [[ $(readlink "$home/venv") != "venv-$wanted" ]]; then
-    ln -sfn "venv-$wanted" "$home/venv"
-    touch "$notes/code"
-    changed "$home/venv is venv-$wanted"
-fi
-if noted code; then # once, here: the service may not write
-    "$home/venv/bin/python" -m compileall -q --invalidation-mode checked-hash \
-        "$home/api.py" "$home/app" "$home/model" "$home/deploy"
+
+if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code; then
+    step "The new code with its new environment, before it is in force: does it import, are the settings right for it?"
+    (cd "$staged" && "$venv/bin/python" -B -m deploy.node --check) || die "The new code cannot serve on this machine."
+    for part in app model deploy; do
+        if [[ " ${new[*]} " == *" $part "* ]]; then compile "$staged" "$part"; else compile "$home" "$part"; fi
+    done
+    # What this code is, for /version.
+    commit=${KILN_COMMIT:-$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)}
+    release=$(cd "$staged" && "$venv/bin/python" -B -c 'from app import release; print(release.VERSION)')
+    printf '{"release": "%s", "commit": "%s", "time": "%s"}\n' "$release" "$commit" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+        >"$staged/BUILD"
+    new+=(BUILD)
 fi
 
-step "Build stamp: what this code is, for /version"
-commit=${KILN_COMMIT:-$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)}
-release=$("$home/venv/bin/python" -c "import sys; sys.path.insert(0, '$home'); from app import release; print(release.VERSION)")
-if noted code; then
-    printf '{"release": "%s", "commit": "%s", "time": "%s"}\n' "$release" "$commit" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-        >"$home/BUILD"
-    changed "$home/BUILD"
-fi
+# --- What belongs to the machine ----------------------------------------------------------------------------------------
 
 step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
 if [[ ! -d $store ]]; then
@@ -193,7 +182,7 @@ if [[ ! -d $store ]]; then
 fi
 
 step "Settings: in /etc/kiln/kiln.env, made once; readable by the service, because a setting may be a secret"
-folder /etc/kiln 0755 root:root
+folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes over
 if [[ ! -f /etc/kiln/kiln.env ]]; then
     cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
     mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
@@ -201,13 +190,16 @@ if [[ ! -f /etc/kiln/kiln.env ]]; then
 fi
 owned /etc/kiln/kiln.env 0640 root:kiln
 
+step "Command: kiln, for models, keys and the doctor with this machine's settings"
+file "$source/deploy/image/kiln" /usr/local/bin/kiln 0755 root:root
+
 step "nginx: the configuration that ships, whole; the package's own is moved aside so that its updates never ask"
 divert=$(dpkg-divert --list /etc/nginx/nginx.conf)
 if [[ -z $divert ]]; then
     dpkg-divert --quiet --local --rename --divert /etc/nginx/nginx.conf.debian --add /etc/nginx/nginx.conf
     changed "/etc/nginx/nginx.conf.debian is the package's"
 fi
-file "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
+conffile "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
 note nginx-reload
 
 step "systemd: the units, and fences around nginx"
@@ -225,7 +217,7 @@ for unit in kiln.socket kiln.service nginx.service; do
 done
 
 step "Logs: bounded, so that they never fill the disk"
-file "$source/deploy/systemd/journald.conf" /etc/systemd/journald.conf.d/kiln.conf 0644 root:root
+conffile "$source/deploy/systemd/journald.conf" /etc/systemd/journald.conf.d/kiln.conf 0644 root:root
 if [[ -n $wrote ]] && booted; then systemctl restart systemd-journald; fi
 # nginx's: by size, every minute. The package's own rule is moved aside, so that no file is rotated by two.
 divert=$(dpkg-divert --list /etc/logrotate.d/nginx)
@@ -248,23 +240,51 @@ if booted; then
 fi
 
 step "Kernel: queues and limits of a server"
-file "$source/deploy/systemd/sysctl.conf" /etc/sysctl.d/60-kiln.conf 0644 root:root
+conffile "$source/deploy/systemd/sysctl.conf" /etc/sysctl.d/60-kiln.conf 0644 root:root
 # In a container this does nothing; its host sets them.
 if [[ -n $wrote ]] && booted; then systemctl restart systemd-sysctl; fi
 
-if booted; then
-    step "Start, or take in what changed"
-    if noted units || noted socket || noted nginx-restart; then systemctl daemon-reload; fi
+# --- In force -----------------------------------------------------------------------------------------------------------
+
+if [[ ${#new[@]} -gt 0 ]]; then
+    step "Code and Python environment: put in force, together"
+    touch "$notes/code"
+    put_in_force
+    for part in "${new[@]}"; do changed "$home/$part"; done
+    [[ $venv_before == "${venv##*/}" ]] || changed "$home/venv is ${venv##*/}"
+fi
+if [[ ${KILN_EXTRAS+given} && $extras != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
+    printf '%s\n' "$extras" >"$notes/extras"
+fi
+
+take_in() {
     if noted socket; then
         # A socket takes in its changes only when it is made anew; nginx answers 502 for that moment.
         systemctl restart kiln.socket kiln.service
     elif noted code || noted units; then
-        systemctl start kiln.socket
-        systemctl restart kiln.service # requests wait in kiln.socket meanwhile
+        systemctl start kiln.socket && systemctl restart kiln.service # requests wait in kiln.socket meanwhile
     else
         systemctl start kiln.socket kiln.service
     fi
-    nginx -t -q
+}
+
+# A unit that has failed too often starts again only when that is forgotten.
+forget_failures() { systemctl reset-failed kiln.service kiln.socket nginx.service 2>/dev/null || :; }
+
+if booted; then
+    step "Start, or take in what changed"
+    if noted units || noted socket || noted nginx-restart; then systemctl daemon-reload; fi
+    forget_failures
+    if ! take_in; then
+        if [[ ${#new[@]} -gt 0 && -n $venv_before ]]; then
+            take_back
+            outcome="code and Python environment are again as they were"
+            forget_failures
+            take_in || outcome+=", and do not start either"
+        fi
+        die "The service did not start: journalctl -u kiln says why."
+    fi
+    outcome="the service runs; what comes after its start is missing"
     if noted nginx-restart; then
         systemctl restart nginx.service
     elif noted nginx-reload; then
@@ -280,6 +300,6 @@ if booted; then
         fi
     done
 fi
-
-rm -f "$notes"/*
+rests
+done_with code units socket nginx-reload nginx-restart
 say "changed: $changes"

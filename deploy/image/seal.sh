@@ -23,12 +23,38 @@ if command -v cloud-init >/dev/null; then cloud-init clean --logs --seed; fi
 # Who built it.
 rm -f /root/.bash_history /home/*/.bash_history /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
 
+# The shutdown that follows writes some of this anew: systemd a random seed, a shell the history of its session. A unit
+# that stops after both takes it away again. It is in /run, so that the machines of the image never have it.
+if [[ -d /run/systemd/system ]]; then
+    cat >/run/systemd/system/kiln-seal.service <<'END'
+[Unit]
+Description=What the shutdown before a snapshot must not leave behind
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/systemd /root /home
+After=systemd-remount-fs.service
+Before=systemd-random-seed.service systemd-user-sessions.service systemd-logind.service
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/bin/sh -c 'rm -f /var/lib/systemd/random-seed /root/.bash_history /home/*/.bash_history'
+END
+    systemctl daemon-reload
+    systemctl start kiln-seal.service
+fi
+
 # Logs, caches, temporary files. Folders stay: services expect them.
 if [[ -d /run/systemd/system ]]; then
     systemctl stop nginx.service kiln.service kiln.socket
     journalctl --quiet --rotate --vacuum-time=1s || true
 fi
 find /var/log -type f -delete
+# As its package makes them; nginx would make them anew for everybody to read.
+install -m 0640 -o www-data -g adm /dev/null /var/log/nginx/access.log
+install -m 0640 -o www-data -g adm /dev/null /var/log/nginx/error.log
 rm -rf /var/log/journal/* /var/lib/systemd/coredump/*
 apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/lib/dpkg/*-old

@@ -37,7 +37,12 @@ def test_the_image_holds_no_rests_of_its_making(rootfs: Path) -> None:
     def files(folder: str) -> list[Path]:
         return [path for path in (rootfs / folder).rglob("*") if path.is_file() and not path.is_symlink()]
 
-    for folder in ("var/log", "var/lib/apt/lists", "var/cache/apt", "root/.cache", "tmp", "var/tmp", "run"):
+    logs = {path.name: path for path in files("var/log")}
+    assert set(logs) == {"access.log", "error.log"}
+    for path in logs.values():  # as nginx's package makes them
+        stat = path.stat()
+        assert (stat.st_size, stat.st_mode & 0o777, stat.st_uid != 0, stat.st_gid != 0) == (0, 0o640, True, True)
+    for folder in ("var/lib/apt/lists", "var/cache/apt", "root/.cache", "tmp", "var/tmp", "run"):
         assert files(folder) == [], folder
     assert not (rootfs / "etc/resolv.conf").exists()
     assert sorted(path.name for path in rootfs.glob("opt/kiln/*.new")) == []
@@ -95,6 +100,22 @@ def test_nothing_listens_outside_but_nginx(node: Node) -> None:
 
 def test_metrics_are_closed_to_the_outside(node: Node) -> None:
     assert_error(requests.get(f"{node.url}/metrics", timeout=10), 403)
+
+
+# --- Commands on the node
+
+
+def test_the_node_has_a_command_that_knows_its_settings(node: Node) -> None:
+    assert "catdog  1 " in node.out("kiln", "models")
+    assert node.out("kiln", "models", "verify").startswith("catdog 1: good")
+    try:
+        node.run("kiln", "keys", "add", "phone", "--file", "/etc/kiln/keys")
+        assert node.out("stat", "--format=%a %U:%G", "/etc/kiln/keys") == "640 root:kiln"
+    finally:
+        node.run("rm", "-f", "/etc/kiln/keys")
+    doctor = node.run("kiln", "doctor", check=False)
+    assert "PROBLEM" not in doctor.stdout, doctor.stdout
+    assert node.out("getent", "hosts", "localhost")
 
 
 # --- Units, owners, fences
@@ -234,6 +255,74 @@ def test_a_changed_socket_is_made_anew_and_no_other(node: Node) -> None:
     node.run(PROVISION)
     assert socket_in_force(node)[0] == shipped == "2048"
     assert node.is_ready()
+
+
+@pytest.fixture
+def checkout(node: Node) -> Iterator[str]:
+    """A copy of the checkout on the node, to be changed. Gives its provision.sh."""
+    node.run("sh", "-c", "mkdir /tmp/kiln && cd /mnt && cp -R api.py app model deploy requirements docs /tmp/kiln/")
+    yield "/tmp/kiln/deploy/image/provision.sh"
+    node.run("rm", "-rf", "/tmp/kiln")
+    node.run("env", "KILN_EXTRAS=", PROVISION)
+    assert node.is_ready()
+
+
+def test_an_update_that_fails_leaves_the_service_as_it_was(node: Node, checkout: str) -> None:
+    """Its new pins cannot be had: this node reaches no index."""
+    before, main = checksum(node), node.property("kiln.service", "MainPID")
+    node.run("sh", "-c", "echo 'raise ImportError' >/tmp/kiln/app/routes.py")
+    node.run("sh", "-c", "echo absent==1 --hash=sha256:$(printf %064d 0) >>/tmp/kiln/requirements/serve.txt")
+    environment = ("env", "PIP_RETRIES=0", "PIP_TIMEOUT=1")
+    failed = node.run(*environment, checkout, check=False)
+    assert failed.returncode == 1
+    assert "FAILED; code and Python environment are as they were" in failed.stderr.splitlines()[-1]
+    # Nor does code come into force that cannot be imported.
+    node.run("cp", "/mnt/requirements/serve.txt", "/tmp/kiln/requirements/serve.txt")
+    failed = node.run(checkout, check=False)
+    assert failed.returncode == 1
+    assert "as they were" in failed.stderr.splitlines()[-1]
+    differs = {
+        line for line in set(before.splitlines()) ^ set(checksum(node).splitlines()) if "/opt/kiln d " not in line
+    }
+    assert differs == set()
+    node.run("systemctl", "reload", "kiln.service")  # new workers, of the code before
+    assert node.is_ready()
+    assert node.property("kiln.service", "MainPID") == main
+
+
+def test_code_that_does_not_start_is_taken_back(node: Node, checkout: str) -> None:
+    node.run("sh", "-c", "echo 'raise SystemExit(1)' >>/tmp/kiln/deploy/gunicorn.conf.py")
+    before = node.out("cat", "/opt/kiln/BUILD")
+    failed = node.run(checkout, check=False)
+    assert failed.returncode == 1
+    assert "again as they were" in failed.stderr.splitlines()[-1]
+    assert "do not start" not in failed.stderr
+    assert node.out("cat", "/opt/kiln/BUILD") == before
+    wait_for(node.is_ready, "the code before to serve", 60)
+
+
+def test_a_good_update_starts_a_service_that_had_given_up(node: Node) -> None:
+    node.run("mv", "/opt/kiln/app", "/opt/kiln/was")
+    try:
+        node.run("systemctl", "restart", "kiln.service", check=False)
+        wait_for(lambda: node.property("kiln.service", "ActiveState") == "failed", "systemd to give up", 90)
+        node.run(PROVISION)
+        assert node.is_ready()
+    finally:
+        node.run("rm", "-rf", "/opt/kiln/was")
+
+
+def test_the_owners_nginx_conf_stays(node: Node, checkout: str) -> None:
+    conf = "/etc/nginx/nginx.conf"
+    node.run("sh", "-c", f"cp {conf} /tmp/kiln/conf && echo '# mine' >>{conf}")
+    try:
+        assert "NOTE" not in node.out(checkout)
+        node.run("sh", "-c", "echo '# newer' >>/tmp/kiln/deploy/nginx.conf")
+        said = node.out(checkout)
+        assert f"diff {conf} {conf}.kiln-new" in said
+        assert node.out("tail", "-n", "1", conf) == "# mine"
+    finally:
+        node.run("sh", "-c", f"rm -f {conf}.kiln-new && cp /mnt/deploy/nginx.conf {conf}")
 
 
 def test_a_first_run_that_was_interrupted_is_made_good(node: Node) -> None:

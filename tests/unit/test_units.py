@@ -182,7 +182,7 @@ def test_scripts_are_strict_and_runnable(script: Path) -> None:
 def test_shellcheck_finds_nothing(script: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    assert subprocess.run(["shellcheck", script], capture_output=True, text=True).stdout == ""
+    assert subprocess.run(["shellcheck", "-x", script], cwd=ROOT, capture_output=True, text=True).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,28 @@ def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
     script = tmp_path / "deploy" / "image" / "provision.sh"
     script.parent.mkdir(parents=True)
     shutil.copy(IMAGE / "provision.sh", script)
-    result = subprocess.run([script], capture_output=True, text=True)
+    environment = {**os.environ, "KILN_EXTRAS": "colour"}
+    result = subprocess.run([script, "red"], env=environment, capture_output=True, text=True)
     assert result.returncode == 1
-    for part in ("api.py", "app", "requirements/serve.txt"):
+    assert "unknown argument red" in result.stderr
+    assert "KILN_EXTRAS=colour must be tracing or empty" in result.stderr
+    for part in ("api.py", "app", "requirements/serve.txt", "deploy/image/blocks.sh"):
         assert f"{tmp_path}/{part} is missing" in result.stderr
     assert result.stdout == ""
+
+
+def test_the_unit_that_seals_is_understood_and_gone_with_the_next_boot(tmp_path: Path) -> None:
+    text = (IMAGE / "seal.sh").read_text()
+    [(file, body)] = re.findall(r"cat >(\S+) <<'END'\n(.*?)^END$", text, re.MULTILINE | re.DOTALL)
+    assert file.startswith("/run/")
+    for left in ("/var/lib/systemd/random-seed", "/root/.bash_history", "/home/*/.bash_history"):
+        assert left in body.partition("ExecStop=")[2]
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    (tmp_path / Path(file).name).write_text(body)
+    command = ["systemd-analyze", "verify", "--man=no", tmp_path / Path(file).name]
+    said = subprocess.run(command, capture_output=True, text=True).stderr
+    assert [line for line in said.splitlines() if "kiln-seal" in line] == []
 
 
 # --- Packer
@@ -260,7 +277,13 @@ def test_packed_for_packer(tmp_path: Path) -> None:
     made = {path.name for path in (tmp_path / "packer").iterdir()}
     assert made == {*templates(), "kiln.tar.gz", "commit.auto.pkrvars.hcl"}
     listing = subprocess.run(["tar", "-tzf", tmp_path / "packer/kiln.tar.gz"], capture_output=True, text=True).stdout
-    for part in ("api.py", "app/__init__.py", "model/store/catdog/1/bundle.json", "deploy/image/provision.sh"):
+    for part in (
+        "api.py",
+        "app/__init__.py",
+        "model/store/catdog/1/bundle.json",
+        "deploy/image/provision.sh",
+        "requirements/tracing.txt",
+    ):
         assert f"./{part}\n" in listing
     assert "__pycache__" not in listing
     assert "model/training" not in listing

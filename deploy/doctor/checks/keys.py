@@ -33,7 +33,7 @@ def check(chain: Chain) -> Findings:
         yield _problem(message, f"chmod go-w {path}.")
     elif not keys:
         message = f"{path} has no key: nobody is served."
-        yield Finding("keys", Level.WARNING, message, "Make one: ./kiln keys add NAME.")
+        yield Finding("keys", Level.WARNING, message, "Make one: kiln keys add NAME (./kiln in a checkout).")
     else:
         yield Finding("keys", Level.GOOD, f"{path} has {len(keys)} of them.")
 

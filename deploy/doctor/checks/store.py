@@ -35,7 +35,10 @@ def check(chain: Chain) -> Findings:
                 yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
         except BundleError as error:
             wrong = True
-            yield _problem(error.message, "./kiln models verify says more; the version before serves meanwhile.")
+            yield _problem(
+                error.message,
+                "kiln models verify (./kiln in a checkout) says more; the version before serves meanwhile.",
+            )
     if not wrong:
         yield Finding("store", Level.GOOD, f"{config.store}: every version to be loaded is there and can be read.")
 

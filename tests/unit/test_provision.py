@@ -1,0 +1,142 @@
+"""The building blocks of provision.sh, and the command that it installs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import node
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ROOT / "deploy" / "image"
+
+
+class Machine:
+    """A folder with what a run writes: shipped files in `ships`, files in force in `etc`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "etc" / "some.conf"
+        for name in ("notes", "ships", "etc"):
+            (folder / name).mkdir()
+
+    def run(self, kind: str, ships: str) -> str:
+        """One run that ships this text as `conffile` or `file`. Returns what it said, the count of changes last."""
+        shipped = self.folder / "ships" / "some.conf"
+        shipped.write_text(ships)
+        owner = f"{self.file.owner()}:{self.file.group()}" if self.file.exists() else "$(id -un):$(id -gn)"
+        code = f'. {IMAGE}/blocks.sh; {kind} {shipped} {self.file} 0644 "{owner}"; echo "wrote=$wrote changed=$changes"'
+        environment = {"notes": str(self.folder / "notes"), "PATH": os.environ["PATH"]}
+        done = subprocess.run(["bash", "-c", f"umask 022; {code}"], env=environment, capture_output=True, text=True)
+        assert done.stderr == ""
+        return done.stdout
+
+    @property
+    def beside(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.file.parent.iterdir() if path != self.file}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_an_untouched_file_follows_what_ships(machine: Machine) -> None:
+    assert machine.run("conffile", "one").endswith("wrote=yes changed=1\n")
+    assert machine.run("conffile", "one") == "wrote= changed=0\n"
+    assert machine.run("conffile", "two").endswith("wrote=yes changed=1\n")
+    assert (machine.file.read_text(), machine.beside) == ("two", {})
+
+
+def test_a_changed_file_stays_and_the_newer_one_lies_beside_it_until_it_is_removed(machine: Machine) -> None:
+    machine.run("conffile", "one")
+    machine.file.write_text("mine")
+    assert machine.run("conffile", "one") == "wrote= changed=0\n"  # nothing newer to compare with
+    said = machine.run("conffile", "two")
+    assert f"diff {machine.file} {machine.file}.kiln-new" in said
+    assert said.endswith("wrote= changed=1\n")
+    assert (machine.file.read_text(), machine.beside) == ("mine", {"some.conf.kiln-new": "two"})
+    again = machine.run("conffile", "two")
+    assert "NOTE" in again
+    assert again.endswith("wrote= changed=0\n")
+    (machine.file.parent / "some.conf.kiln-new").unlink()
+    assert machine.run("conffile", "two") == "wrote= changed=0\n"
+    assert machine.file.read_text() == "mine"
+
+
+def test_a_newer_file_that_was_taken_over_is_followed_again(machine: Machine) -> None:
+    machine.run("conffile", "one")
+    machine.file.write_text("mine")
+    machine.run("conffile", "two")
+    machine.file.write_text("two")
+    assert "NOTE" not in machine.run("conffile", "two")
+    assert machine.beside == {}
+    machine.run("conffile", "three")
+    assert machine.file.read_text() == "three"
+
+
+def test_a_file_of_unknown_origin_stays(machine: Machine) -> None:
+    """A node from before there were copies to compare with."""
+    machine.file.write_text("whose?")
+    assert "NOTE" in machine.run("conffile", "one")
+    assert (machine.file.read_text(), machine.beside) == ("whose?", {"some.conf.kiln-new": "one"})
+
+
+def test_a_unit_is_replaced_and_what_was_changed_by_hand_is_kept(machine: Machine) -> None:
+    assert machine.run("file", "one").endswith("wrote=yes changed=1\n")
+    assert machine.run("file", "two").endswith("wrote=yes changed=1\n")
+    assert machine.beside == {}
+    machine.file.write_text("mine")
+    assert "drop-in" in machine.run("file", "two")
+    assert (machine.file.read_text(), machine.beside) == ("two", {"some.conf.kiln-old": "mine"})
+
+
+# --- The command
+
+
+def test_the_command_takes_the_settings_of_the_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILN_CWD", str(tmp_path))
+    for name in ("KILN_STORE", "KILN_API_KEYS"):
+        monkeypatch.setenv(name, "gone")  # so that it is restored
+    settings, keys = tmp_path / "kiln.env", tmp_path / "keys"
+    settings.write_text(f"# mine\nKILN_STORE={ROOT}/model/store\nKILN_API_KEYS={keys}\n")
+    assert node.main(["models"], settings) == 0
+    assert re.search(r"^catdog +1 +intact", capsys.readouterr().out, re.MULTILINE)
+    assert node.main(["keys", "add", "phone"], settings) == 0
+    assert keys.read_text().startswith("phone sha256:")
+    capsys.readouterr()
+    assert node.main([], settings) == 0
+    usage = capsys.readouterr().out
+    assert all(f"\n  {name} " in usage for name in node.COMMANDS)
+    assert node.main(["bake"], settings) == 2
+    assert "there is no command bake" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("line", "says"), [("", ""), ("KILN_THREADS=none\nKILN_COLOUR=red\n", "KILN_COLOUR")])
+def test_new_code_is_asked_whether_it_takes_the_settings(line: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "kiln.env").write_text(line)
+    code = "import pathlib, sys; from deploy import node; "
+    code += f"sys.exit(node.main(['--check'], pathlib.Path({str(tmp_path / 'kiln.env')!r})))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, says in done.stderr) == (1 if line else 0, True), done.stderr
+
+
+def test_code_that_cannot_be_imported_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "SERVES", ("not_in_this_environment",))
+    assert node.main(["--check"], Path("/nowhere")) == 1
+    assert "not_in_this_environment" in capsys.readouterr().err
+
+
+def test_the_installed_command_is_for_the_folder_of_the_node() -> None:
+    assert "cd /opt/kiln && exec venv/bin/python -B -m deploy.node" in (IMAGE / "kiln").read_text()
+    assert "/usr/local/bin/kiln" in (IMAGE / "provision.sh").read_text()
