@@ -301,5 +301,5 @@ if booted; then
     done
 fi
 rests
-done_with code units socket nginx-reload nginx-restart
+done_with code units socket logs nginx-reload nginx-restart
 say "changed: $changes"
