@@ -133,7 +133,7 @@ def test_codes_are_those_of_the_application() -> None:
     for status in codes.keys() & ours.keys():
         assert codes[status] == ours[status], status
     assert codes.keys() == entries("kiln_error_message").keys()
-    pages = re.findall(r"^ +error_page ([^/;]+)/", CONF, re.MULTILINE)  # not in comments
+    pages = re.findall(r"error_page ([^/;]+)/\.kiln-error", CONF)
     answered = set(re.findall(r"\d{3}", " ".join(pages))) - {"494", "497"}
     assert answered == codes.keys() - {"default"} | {"500"}
 
