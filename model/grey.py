@@ -42,7 +42,8 @@ def to_8_bits(picture: Image.Image) -> Image.Image:
         if picture.mode == "I" and bits == 32 and not signed:
             values = values.view(np.uint32)  # Pillow knows no such mode
         scale = _guessed_scale(values, bits - signed)
-    grey = np.nan_to_num(values.astype(np.float32) * np.float32(scale))
+    with np.errstate(over="ignore", invalid="ignore"):
+        grey = np.nan_to_num(values.astype(np.float32) * np.float32(scale))
     grey = np.clip(grey, 0, 255).astype(np.uint8)
     return Image.fromarray(255 - grey if tags.get(_MEANING) == _WHITE_IS_ZERO else grey)
 

@@ -139,11 +139,12 @@ def tiff(
     planar: bool = False,
     deflated: bool = False,
     order: str = "<",
+    orientation: int = 1,
 ) -> bytes:
     """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 3 or 4).
 
     meaning: PhotometricInterpretation; 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK. bits: 12 packs the numbers.
-    planar: each colour by itself. order: of the bytes, as numpy has it.
+    planar: each colour by itself. order: of the bytes, as numpy has it. orientation: as in EXIF.
     """
     height, width = pixels.shape[:2]
     colours = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -160,6 +161,7 @@ def tiff(
         (259, short, [8 if deflated else 1]),
         (262, short, [meaning]),
         (273, long, [8 + sum(map(len, strips[:number])) for number in range(len(strips))]),
+        (274, short, [orientation]),
         (277, short, [colours]),
         (278, long, [height]),
         (279, long, [len(strip) for strip in strips]),

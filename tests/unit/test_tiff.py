@@ -85,7 +85,13 @@ def test_white_is_zero(numbers: np.ndarray, deflated: bool, planar: bool) -> Non
     assert np.abs(found.astype(int) - GREY).max() <= 1
 
 
-@pytest.mark.parametrize(("odd", "seen"), [(np.nan, 0), (np.inf, 255), (-np.inf, 0)])
+@pytest.mark.parametrize("deflated", [False, True])
+def test_white_is_zero_also_where_it_is_turned(deflated: bool) -> None:
+    numbers = np.rot90(255 - GREY).astype(np.uint16) * 257
+    assert (shown(tiff(numbers, meaning=0, orientation=6, deflated=deflated))[..., 0] == GREY).all()
+
+
+@pytest.mark.parametrize(("odd", "seen"), [(np.nan, 0), (np.inf, 255), (-np.inf, 0), (-3e38, 0)])
 def test_what_is_no_number(odd: float, seen: int) -> None:
     numbers = GREY.astype(np.float32) / 255
     numbers[:8] = odd
