@@ -253,9 +253,6 @@ if [[ ${#new[@]} -gt 0 ]]; then
     for part in "${new[@]}"; do changed "$home/$part"; done
     [[ $venv_before == "${venv##*/}" ]] || changed "$home/venv is ${venv##*/}"
 fi
-if [[ ${KILN_EXTRAS+given} && $extras != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
-    printf '%s\n' "$extras" >"$notes/extras"
-fi
 
 take_in() {
     if noted socket; then
@@ -299,6 +296,9 @@ if booted; then
             changed "$old removed"
         fi
     done
+fi
+if [[ ${KILN_EXTRAS+given} && $extras != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
+    printf '%s\n' "$extras" >"$notes/extras"
 fi
 rests
 done_with code units socket logs nginx-reload nginx-restart
