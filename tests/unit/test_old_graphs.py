@@ -121,6 +121,38 @@ def test_an_archive_of_keras_2_with_weights_of_another_model(tmp_path: Path) -> 
         assert_same(old_keras.save_archive(tmp_path / "m.keras", old, weights), model)
 
 
+@pytest.mark.parametrize("form", ["h5", "keras"])
+def test_names_with_slashes(tmp_path: Path, form: str) -> None:
+    """As DenseNet and MobileNetV3 have them; Keras 3 allows none, and two may not become one."""
+    inner = [
+        taken("in/put", *PICTURE),
+        convolution("conv1/conv", "in/put", 4),
+        convolution("conv1_conv", "conv1/conv", 4),
+        node("Add", "conv1/sum", ["conv1/conv", 0, 0, {}], ["conv1_conv", 0, 0, {}]),
+        node("GlobalMaxPooling2D", "pool", "conv1/sum"),
+    ]
+    inner[1]["config"]["padding"] = inner[2]["config"]["padding"] = "same"
+    inner[3]["inbound_nodes"] = [inner[3]["inbound_nodes"]]
+    base = functional("base/one", inner, ["in/put"], [["pool", 0, 0]])
+    layers = [
+        taken("picture", *PICTURE),
+        within(base, [["picture", 0, 0, {}]]),
+        dense("a/out", [["base/one", 1, 0, {}]]),
+    ]
+    old = functional("m/n", layers, ["picture"], [["a/out", 0, 0]])
+
+    given, first, second = keras.Input(PICTURE), L.Conv2D(4, 3, padding="same"), L.Conv2D(4, 3, padding="same")
+    values = first(given)
+    part = keras.Model(given, L.GlobalMaxPooling2D()(L.Add()([values, second(values)])))
+    picture, out = keras.Input(PICTURE), L.Dense(2)
+    model = lively(keras.Model(picture, out(part(picture))))
+    whole = {"base/one": part} if form == "h5" else {}  # a .keras file has the weights of the layers within alone
+    stored = {"conv1/conv": first, "conv1_conv": second, "a/out": out, **whole}
+    weights = {name: weights_of([layer])[layer.name] for name, layer in stored.items()}
+    save = old_keras.save_model if form == "h5" else old_keras.save_archive
+    assert_same(save(tmp_path / f"m.{form}", old, weights), model)
+
+
 def test_a_model_called_twice(tmp_path: Path) -> None:
     layers = [
         taken("left", *PICTURE),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError
-from . import old_nodes
+from . import old_names, old_nodes
 from .contents import walk
 
 _CLASSES = {
@@ -99,7 +99,7 @@ def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
             f"{file}: " + "; ".join(dict.fromkeys(problems)) + ". Export the graph with the Keras that made the model "
             "(SavedModel), and build that folder."
         )
-    return config
+    return old_names.without_slashes(config)
 
 
 def has_hard_sigmoid(config: Any) -> bool:
