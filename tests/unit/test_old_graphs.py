@@ -14,6 +14,7 @@ from tests.old_keras import functional, layer, node, taken, within
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras
+from keras.src.applications import convnext
 
 from model.build import loaders
 from model.build.errors import BuildError
@@ -296,6 +297,72 @@ def test_layers_whose_arguments_are_fewer_now(tmp_path: Path) -> None:
     out = L.Dense(2, activation=L.LeakyReLU(0.1), name="out")(L.GlobalMaxPooling2D(name="pool")(values))
     old = functional("m", layers, ["picture"], [["out", 0, 0]])
     assert_loads(tmp_path, old, lively(keras.Model(picture, out)))
+
+
+def test_spatial_dropout_does_nothing(tmp_path: Path) -> None:
+    for dimensions in (1, 2, 3):
+        shape = (4,) * dimensions + (3,)
+        more = {"data_format": "channels_last"} if dimensions > 1 else {}
+        dropped = {"rate": 0.5, "noise_shape": None, "seed": None, "dtype": "float32", **more}
+        layers = [
+            taken("grid", *shape),
+            node(f"SpatialDropout{dimensions}D", "drop", "grid", **dropped),
+            node("Flatten", "flat", "drop"),
+            dense("out", "flat"),
+        ]
+        model = keras.Sequential([keras.Input(shape), L.Flatten(), L.Dense(2, name="out")])
+        assert_loads(tmp_path, functional("m", layers, ["grid"], [["out", 0, 0]]), lively(model))
+
+
+def test_attention_has_a_score_mode_of_the_name_of_a_function(tmp_path: Path) -> None:
+    common = {"dtype": "float32", "causal": False, "dropout": 0.0, "use_scale": True, "score_mode": "dot"}
+    layers = [
+        taken("sequence", 5, 4),
+        {**layer("Attention", "look", **common), "name": "look", "inbound_nodes": [[["sequence", 0, 0, {}]] * 2]},
+        node("Flatten", "flat", "look"),
+        dense("out", "flat"),
+    ]
+    sequence = keras.Input((5, 4))
+    looked = L.Attention(use_scale=True, name="look")([sequence, sequence])
+    model = keras.Model(sequence, L.Dense(2, name="out")(L.Flatten()(looked)))
+    assert_loads(tmp_path, functional("m", layers, ["sequence"], [["out", 0, 0]]), lively(model))
+
+
+def test_several_axes(tmp_path: Path) -> None:
+    layers = [
+        taken("picture", *PICTURE),
+        node("LayerNormalization", "even", "picture", axis=[1, 2], epsilon=0.001, center=True, scale=True),
+        node("Softmax", "soft", "even", axis=[1, 2]),
+        node("Flatten", "flat", "soft"),
+        dense("out", "flat"),
+    ]
+    picture = keras.Input(PICTURE)
+    values = L.Softmax(axis=(1, 2))(L.LayerNormalization(axis=[1, 2], name="even")(picture))
+    model = keras.Model(picture, L.Dense(2, name="out")(L.Flatten()(values)))
+    assert_loads(tmp_path, functional("m", layers, ["picture"], [["out", 0, 0]]), lively(model))
+
+
+def test_discretization(tmp_path: Path) -> None:
+    bins = {"bin_boundaries": [-0.5, 0.5], "num_bins": None, "epsilon": 0.01, "output_mode": "one_hot", "sparse": False}
+    layers = [taken("number", 1), node("Discretization", "bin", "number", dtype="float32", **bins), dense("out", "bin")]
+    number = keras.Input((1,))
+    model = keras.Model(number, L.Dense(2, name="out")(L.Discretization([-0.5, 0.5], output_mode="one_hot")(number)))
+    assert_loads(tmp_path, functional("m", layers, ["number"], [["out", 0, 0]]), lively(model))
+
+
+def test_layers_that_applications_have(tmp_path: Path) -> None:
+    """ConvNeXt's."""
+    layers = [
+        taken("row", 4),
+        node("LayerScale", "scaled", "row", init_values=1e-6, projection_dim=4, dtype="float32"),
+        node("StochasticDepth", "deep", "scaled", drop_path_rate=0.5, dtype="float32"),
+        dense("out", "deep"),
+    ]
+    row, scale = keras.Input((4,)), convnext.LayerScale(1e-6, 4, name="scaled")
+    model = lively(keras.Model(row, L.Dense(2, name="out")(scale(row))))
+    old = functional("m", layers, ["row"], [["out", 0, 0]])
+    assert_loads(tmp_path, old, model)
+    assert_same(old_keras.save_archive(tmp_path / "m.keras", old, weights_of(model.layers)), model)
 
 
 def test_augmentation_does_nothing(tmp_path: Path) -> None:
