@@ -342,6 +342,22 @@ def test_several_axes(tmp_path: Path) -> None:
     assert_loads(tmp_path, functional("m", layers, ["picture"], [["out", 0, 0]]), lively(model))
 
 
+def test_discretization_to_numbers(tmp_path: Path) -> None:
+    """Its type is that of its answers, and not what the input is rounded to."""
+    bins = {"bin_boundaries": [0.0, 0.5], "num_bins": None, "epsilon": 0.01, "output_mode": "int", "sparse": False}
+    layers = [taken("row", 4), node("Discretization", "bin", "row", dtype="int64", **bins)]
+    row = keras.Input((4,))
+    model = keras.Model(row, L.Discretization([0.0, 0.5])(row))
+    assert_loads(tmp_path, functional("m", layers, ["row"], [["bin", 0, 0]]), model)
+
+
+def test_a_relu_with_a_threshold(tmp_path: Path) -> None:
+    layers = [taken("row", 4), node("ThresholdedReLU", "some", "row", theta=0.3), dense("out", "some")]
+    row = keras.Input((4,))
+    model = lively(keras.Model(row, L.Dense(2, name="out")(L.ReLU(threshold=0.3)(row))))
+    assert_loads(tmp_path, functional("m", layers, ["row"], [["out", 0, 0]]), model)
+
+
 def test_discretization(tmp_path: Path) -> None:
     bins = {"bin_boundaries": [-0.5, 0.5], "num_bins": None, "epsilon": 0.01, "output_mode": "one_hot", "sparse": False}
     layers = [taken("number", 1), node("Discretization", "bin", "number", dtype="float32", **bins), dense("out", "bin")]

@@ -23,6 +23,7 @@ _CLASSES = {
     "CuDNNGRU": "GRU",
     "CuDNNLSTM": "LSTM",
     "Model": "Functional",
+    "ThresholdedReLU": "ReLU",
 }
 # What random layers are when they answer, where Keras 3 has no such layer, or does something else then.
 _AT_REST: dict[str, tuple[str, dict[str, Any]]] = {
@@ -45,6 +46,7 @@ _ARGUMENTS = {
     "dropout_U": "recurrent_dropout",
     "pool_length": "pool_size",
     "stride": "strides",
+    "theta": "threshold",
 }
 _CHANNELS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
 # As old.load knows it: Keras 3's own has another slope.
@@ -79,6 +81,7 @@ _GONE: dict[str, tuple[Any, ...] | None] = {
     "softmax_robust_masking": (False,),
 }
 _ONLY = {"sparse": ("InputLayer",), "mode": ("BatchNormalization",)}  # other layers have these today, too
+_COMPUTE_WITH_FLOATS = ("Embedding", "Discretization")
 _NEEDS_INPUT_DIM = ("Embedding",)
 _GROUPED = ("Conv1D", "Conv2D", "Conv3D")
 # Of these that a layer of Keras 3 does not take: they are of training alone.
@@ -156,8 +159,8 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         shape = config.pop("batch_input_shape")
         if kind == "InputLayer":
             config.setdefault("batch_shape", shape)
-    if kind == "Embedding" and str(config.get("dtype", "")).startswith("int"):
-        del config["dtype"]  # the input's, then; the weights' now
+    if kind in _COMPUTE_WITH_FLOATS and str(config.get("dtype", "")).startswith("int"):
+        del config["dtype"]  # the input's or the output's, then; the computation's now
     if kind == "Merge":
         problems.append("the layer 'Merge' of Keras 1 is not taken")
     for was, now in _ARGUMENTS.items():
