@@ -84,8 +84,8 @@ _ONLY = {"sparse": ("InputLayer",), "mode": ("BatchNormalization",)}  # other la
 _COMPUTE_WITH_FLOATS = ("Embedding", "Discretization")
 _NEEDS_INPUT_DIM = ("Embedding",)
 _GROUPED = ("Conv1D", "Conv2D", "Conv3D")
-# Of these that a layer of Keras 3 does not take: they are of training alone.
-_UNTAKEN = ("trainable", "noise_shape", "seed", "force_generator")
+# Where a layer of Keras 3 does not take these, they are of training alone.
+_UNTAKEN = ("trainable", "noise_shape")
 _UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
 
 
