@@ -89,6 +89,19 @@ def test_a_legacy_file_that_keras_3_wrote(tmp_path: Path) -> None:
     assert np.array_equal(source(given)[0], np.asarray(model(given)))
 
 
+def test_a_legacy_file_of_keras_3_with_operations(tmp_path: Path) -> None:
+    """Some have the name of a layer."""
+    given = keras.Input((8,))
+    values = keras.layers.Dense(8)(given / 2.0 - 1.0) + given
+    values = keras.ops.mean(values[:, 1:5], axis=-1, keepdims=True) * 2 + keras.layers.Reshape((8,))(given)
+    attended = keras.layers.Attention()([keras.layers.Reshape((4, 2))(values)] * 2)
+    model = keras.Model(given, keras.layers.Softmax(axis=(1, 2))(attended))
+    model.save(tmp_path / "m.h5")
+    source = load(tmp_path / "m.h5")
+    (row,) = rows(source)
+    assert np.array_equal(source(row)[0], np.asarray(model(row)))
+
+
 # --- Keras 2
 
 

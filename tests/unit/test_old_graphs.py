@@ -14,6 +14,7 @@ from tests.old_keras import functional, layer, node, taken, within
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras
+from keras.src.applications import convnext
 
 from model.build import loaders
 from model.build.errors import BuildError
@@ -119,6 +120,38 @@ def test_an_archive_of_keras_2_with_weights_of_another_model(tmp_path: Path) -> 
     del weights["hidden"]
     with pytest.raises(BuildError, match="cannot be loaded"):
         assert_same(old_keras.save_archive(tmp_path / "m.keras", old, weights), model)
+
+
+@pytest.mark.parametrize("form", ["h5", "keras"])
+def test_names_with_slashes(tmp_path: Path, form: str) -> None:
+    """As DenseNet and MobileNetV3 have them; Keras 3 allows none, and two may not become one."""
+    inner = [
+        taken("in/put", *PICTURE),
+        convolution("conv1/conv", "in/put", 4),
+        convolution("conv1_conv", "conv1/conv", 4),
+        node("Add", "conv1/sum", ["conv1/conv", 0, 0, {}], ["conv1_conv", 0, 0, {}]),
+        node("GlobalMaxPooling2D", "pool", "conv1/sum"),
+    ]
+    inner[1]["config"]["padding"] = inner[2]["config"]["padding"] = "same"
+    inner[3]["inbound_nodes"] = [inner[3]["inbound_nodes"]]
+    base = functional("base/one", inner, ["in/put"], [["pool", 0, 0]])
+    layers = [
+        taken("picture", *PICTURE),
+        within(base, [["picture", 0, 0, {}]]),
+        dense("a/out", [["base/one", 1, 0, {}]]),
+    ]
+    old = functional("m/n", layers, ["picture"], [["a/out", 0, 0]])
+
+    given, first, second = keras.Input(PICTURE), L.Conv2D(4, 3, padding="same"), L.Conv2D(4, 3, padding="same")
+    values = first(given)
+    part = keras.Model(given, L.GlobalMaxPooling2D()(L.Add()([values, second(values)])))
+    picture, out = keras.Input(PICTURE), L.Dense(2)
+    model = lively(keras.Model(picture, out(part(picture))))
+    whole = {"base/one": part} if form == "h5" else {}  # a .keras file has the weights of the layers within alone
+    stored = {"conv1/conv": first, "conv1_conv": second, "a/out": out, **whole}
+    weights = {name: weights_of([layer])[layer.name] for name, layer in stored.items()}
+    save = old_keras.save_model if form == "h5" else old_keras.save_archive
+    assert_same(save(tmp_path / f"m.{form}", old, weights), model)
 
 
 def test_a_model_called_twice(tmp_path: Path) -> None:
@@ -264,6 +297,88 @@ def test_layers_whose_arguments_are_fewer_now(tmp_path: Path) -> None:
     out = L.Dense(2, activation=L.LeakyReLU(0.1), name="out")(L.GlobalMaxPooling2D(name="pool")(values))
     old = functional("m", layers, ["picture"], [["out", 0, 0]])
     assert_loads(tmp_path, old, lively(keras.Model(picture, out)))
+
+
+def test_spatial_dropout_does_nothing(tmp_path: Path) -> None:
+    for dimensions in (1, 2, 3):
+        shape = (4,) * dimensions + (3,)
+        more = {"data_format": "channels_last"} if dimensions > 1 else {}
+        dropped = {"rate": 0.5, "noise_shape": None, "seed": None, "dtype": "float32", **more}
+        layers = [
+            taken("grid", *shape),
+            node(f"SpatialDropout{dimensions}D", "drop", "grid", **dropped),
+            node("Flatten", "flat", "drop"),
+            dense("out", "flat"),
+        ]
+        model = keras.Sequential([keras.Input(shape), L.Flatten(), L.Dense(2, name="out")])
+        assert_loads(tmp_path, functional("m", layers, ["grid"], [["out", 0, 0]]), lively(model))
+
+
+def test_attention_has_a_score_mode_of_the_name_of_a_function(tmp_path: Path) -> None:
+    common = {"dtype": "float32", "causal": False, "dropout": 0.0, "use_scale": True, "score_mode": "dot"}
+    layers = [
+        taken("sequence", 5, 4),
+        {**layer("Attention", "look", **common), "name": "look", "inbound_nodes": [[["sequence", 0, 0, {}]] * 2]},
+        node("Flatten", "flat", "look"),
+        dense("out", "flat"),
+    ]
+    sequence = keras.Input((5, 4))
+    looked = L.Attention(use_scale=True, name="look")([sequence, sequence])
+    model = keras.Model(sequence, L.Dense(2, name="out")(L.Flatten()(looked)))
+    assert_loads(tmp_path, functional("m", layers, ["sequence"], [["out", 0, 0]]), lively(model))
+
+
+def test_several_axes(tmp_path: Path) -> None:
+    layers = [
+        taken("picture", *PICTURE),
+        node("LayerNormalization", "even", "picture", axis=[1, 2], epsilon=0.001, center=True, scale=True),
+        node("Softmax", "soft", "even", axis=[1, 2]),
+        node("Flatten", "flat", "soft"),
+        dense("out", "flat"),
+    ]
+    picture = keras.Input(PICTURE)
+    values = L.Softmax(axis=(1, 2))(L.LayerNormalization(axis=[1, 2], name="even")(picture))
+    model = keras.Model(picture, L.Dense(2, name="out")(L.Flatten()(values)))
+    assert_loads(tmp_path, functional("m", layers, ["picture"], [["out", 0, 0]]), lively(model))
+
+
+def test_discretization_to_numbers(tmp_path: Path) -> None:
+    """Its type is that of its answers, and not what the input is rounded to."""
+    bins = {"bin_boundaries": [0.0, 0.5], "num_bins": None, "epsilon": 0.01, "output_mode": "int", "sparse": False}
+    layers = [taken("row", 4), node("Discretization", "bin", "row", dtype="int64", **bins)]
+    row = keras.Input((4,))
+    model = keras.Model(row, L.Discretization([0.0, 0.5])(row))
+    assert_loads(tmp_path, functional("m", layers, ["row"], [["bin", 0, 0]]), model)
+
+
+def test_a_relu_with_a_threshold(tmp_path: Path) -> None:
+    layers = [taken("row", 4), node("ThresholdedReLU", "some", "row", theta=0.3), dense("out", "some")]
+    row = keras.Input((4,))
+    model = lively(keras.Model(row, L.Dense(2, name="out")(L.ReLU(threshold=0.3)(row))))
+    assert_loads(tmp_path, functional("m", layers, ["row"], [["out", 0, 0]]), model)
+
+
+def test_discretization(tmp_path: Path) -> None:
+    bins = {"bin_boundaries": [-0.5, 0.5], "num_bins": None, "epsilon": 0.01, "output_mode": "one_hot", "sparse": False}
+    layers = [taken("number", 1), node("Discretization", "bin", "number", dtype="float32", **bins), dense("out", "bin")]
+    number = keras.Input((1,))
+    model = keras.Model(number, L.Dense(2, name="out")(L.Discretization([-0.5, 0.5], output_mode="one_hot")(number)))
+    assert_loads(tmp_path, functional("m", layers, ["number"], [["out", 0, 0]]), lively(model))
+
+
+def test_layers_that_applications_have(tmp_path: Path) -> None:
+    """ConvNeXt's."""
+    layers = [
+        taken("row", 4),
+        node("LayerScale", "scaled", "row", init_values=1e-6, projection_dim=4, dtype="float32"),
+        node("StochasticDepth", "deep", "scaled", drop_path_rate=0.5, dtype="float32"),
+        dense("out", "deep"),
+    ]
+    row, scale = keras.Input((4,)), convnext.LayerScale(1e-6, 4, name="scaled")
+    model = lively(keras.Model(row, L.Dense(2, name="out")(scale(row))))
+    old = functional("m", layers, ["row"], [["out", 0, 0]])
+    assert_loads(tmp_path, old, model)
+    assert_same(old_keras.save_archive(tmp_path / "m.keras", old, weights_of(model.layers)), model)
 
 
 def test_augmentation_does_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError
-from . import old_nodes
+from . import old_names, old_nodes, places
 from .contents import walk
 
 _CLASSES = {
@@ -22,6 +23,7 @@ _CLASSES = {
     "CuDNNGRU": "GRU",
     "CuDNNLSTM": "LSTM",
     "Model": "Functional",
+    "ThresholdedReLU": "ReLU",
 }
 # What random layers are when they answer, where Keras 3 has no such layer, or does something else then.
 _AT_REST: dict[str, tuple[str, dict[str, Any]]] = {
@@ -44,6 +46,7 @@ _ARGUMENTS = {
     "dropout_U": "recurrent_dropout",
     "pool_length": "pool_size",
     "stride": "strides",
+    "theta": "threshold",
 }
 _CHANNELS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
 # As old.load knows it: Keras 3's own has another slope.
@@ -78,11 +81,11 @@ _GONE: dict[str, tuple[Any, ...] | None] = {
     "softmax_robust_masking": (False,),
 }
 _ONLY = {"sparse": ("InputLayer",), "mode": ("BatchNormalization",)}  # other layers have these today, too
+_COMPUTE_WITH_FLOATS = ("Embedding", "Discretization")
 _NEEDS_INPUT_DIM = ("Embedding",)
 _GROUPED = ("Conv1D", "Conv2D", "Conv3D")
-# Where a layer is an argument of another.
-_WRAPPED = ("layer", "cell", "cells", "activation")
-_MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+# Where a layer of Keras 3 does not take these, they are of training alone.
+_UNTAKEN = ("trainable", "noise_shape")
 _UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
 
 
@@ -92,14 +95,12 @@ def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:
     problems: list[str] = []
     for entry in walk(config):  # outermost first: what a layer loses, its initializers, is not looked into
         _upgrade(entry, problems)
-    for entry in walk(config):
-        _place_wrapped(entry.get("config"))
     if problems:
         raise BuildError(
             f"{file}: " + "; ".join(dict.fromkeys(problems)) + ". Export the graph with the Keras that made the model "
             "(SavedModel), and build that folder."
         )
-    return config
+    return old_names.without_slashes(config)
 
 
 def has_hard_sigmoid(config: Any) -> bool:
@@ -138,16 +139,6 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
             config[key] = config[key][0]  # one tensor, where Keras 3 would make a list of one
 
 
-def _place_wrapped(config: Any) -> None:
-    """Say of layers that are arguments that they are Keras' own; of others it is understood."""
-    for key, value in config.items() if isinstance(config, dict) else ():
-        if not key.endswith(_WRAPPED):
-            continue
-        for entry in value if isinstance(value, list) else [value]:
-            if isinstance(entry, dict) and isinstance(entry.get("config"), dict):
-                entry.setdefault("module", _MODULES.get(entry["class_name"], "keras.layers"))
-
-
 def _start_with_input(layers: list[dict[str, Any]]) -> None:
     """The first layer used to say what the input is; now a layer of its own does."""
     first = layers[0].get("config")
@@ -168,8 +159,8 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         shape = config.pop("batch_input_shape")
         if kind == "InputLayer":
             config.setdefault("batch_shape", shape)
-    if kind == "Embedding" and str(config.get("dtype", "")).startswith("int"):
-        del config["dtype"]  # the input's, then; the weights' now
+    if kind in _COMPUTE_WITH_FLOATS and str(config.get("dtype", "")).startswith("int"):
+        del config["dtype"]  # the input's or the output's, then; the computation's now
     if kind == "Merge":
         problems.append("the layer 'Merge' of Keras 1 is not taken")
     for was, now in _ARGUMENTS.items():
@@ -213,6 +204,23 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
             del config[key]
         else:
             problems.append(f"{kind} with {key}={config[key]!r} is not in Keras 3")
+    taken = _arguments(kind)
+    for key in [key for key in config if taken and key not in taken]:
+        if key in _UNTAKEN or config[key] is None or config[key] is False:  # what is not used, or switched off
+            del config[key]
+
+
+def _arguments(kind: str) -> set[str]:
+    """What Keras 3's layer takes; nothing when it has no such layer."""
+    taken: set[str] = set()
+    found = places.layer_class(kind)
+    for parent in found.__mro__ if found else ():
+        if "__init__" in vars(parent):
+            arguments = inspect.signature(vars(parent)["__init__"]).parameters.values()
+            taken |= {argument.name for argument in arguments}
+            if not any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
+                break
+    return taken
 
 
 def _names_of(function: Any) -> tuple[Any, ...]:
