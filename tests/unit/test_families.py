@@ -89,27 +89,54 @@ def test_a_file_may_hold_it(tmp_path: Path) -> None:
     assert declared(str(file)) == how
 
 
-def test_every_application_has_a_family() -> None:
-    names = (
-        "ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2S InceptionResNetV2 InceptionV3 MobileNet MobileNetV2"
-    )
-    names += " MobileNetV3Large NASNetMobile ResNet50 ResNet101 ResNet152V2 VGG16 Xception"
-    for name in names.split():
-        assert families.of_application(name), name
+@pytest.mark.parametrize("name", ["resnet_v2", "resnet-v2", "ResNetV2", "resnet50_v2", "ResNet50V2", "RESNET_50_V2"])
+def test_a_name_may_be_written_in_any_way(name: str) -> None:
+    assert families.of_application(name) == {"range": "-1..1"}
+
+
+@pytest.mark.parametrize("name", ["resnetrs50", "vggface", "MobileNetV4", "resnet50_v3", "imagenet_utils", "", "_"])
+def test_a_name_that_only_begins_like_a_familys_is_none(name: str) -> None:
+    assert families.of_application(name) == {}
+    if name:
+        with pytest.raises(BundleError, match=r"is no family or range; known are convnext, .*resnet_v2, .*torch"):
+            families.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("mobilenetv2_1.00_224", "mobilenet_v2"),
+        ("mobilenet_0.25_128", "mobilenet"),
+        ("MobileNetV3Small", "mobilenet_v3"),
+        ("efficientnetv2-b0", "efficientnet_v2"),
+        ("convnext_tiny", "convnext"),
+        ("nasnet_mobile", "nasnet"),
+        ("resnet50", "resnet"),
+        ("functional_1", ""),
+        ("resnet50_pets", ""),
+    ],
+)
+def test_the_name_that_keras_gave_a_model_tells_its_family(name: str, family: str) -> None:
+    assert families.named_after(name) == family
 
 
 @pytest.mark.slow
 def test_a_photo_becomes_what_keras_applications_make_of_it(photo_path: Path) -> None:
+    """By the name of each module, and by that of each model in it."""
     keras = pytest.importorskip("keras", reason="Keras is not installed")
     modules = {
         name: module
         for name, module in vars(keras.applications).items()
         if hasattr(module, "preprocess_input") and name != "imagenet_utils"
     }
-    assert len(modules) > 12
+    named = dict(modules)
+    for name, model in vars(keras.applications).items():
+        if name[0].isupper():
+            named[name] = modules[model.__module__.rpartition(".")[2]]
+    assert len(named) > 50
     with Image.open(photo_path) as photo:
         picture = photo.convert("RGB").resize((96, 64))
-    for name, module in modules.items():
+    for name, module in named.items():
         wanted = module.preprocess_input(np.array(picture, np.float32))
-        found = from_picture(picture, declared(name.replace("_", ""), (None, 64, 96, 3)))
+        found = from_picture(picture, declared(name, (None, 64, 96, 3)))
         assert np.abs(found - wanted).max() <= 1e-6, name
