@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,18 +21,40 @@ PICTURES = 8  # in golden.npz, which every worker runs at its start
 ROWS = 72  # of small inputs: more than the engines take at once
 SMALL = 4096  # bytes of an instance
 PHOTOS = 200
-ANY_SIZE = 16  # where an axis may have any size
+SIZES = (16, 32, 64, 128, 256)  # that are tried where an axis may have any size
+BOUNDS = ((-1, 1), (0, 1), (1, 100))  # of floats: the first, and where Keras answers NaN (sqrt, log) the next
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 TEXTS = ("A short sentence.", "The quick brown fox jumps over the lazy dog", "", "what a terrible, terrible film", "42")
 
 
-def random_inputs(inputs: Sequence[Tensor], how: Preprocessing | None, vocabulary: int) -> list[np.ndarray]:
-    """One array an input, first axis n. vocabulary: integers are from 0 to below it."""
-    rng = np.random.default_rng(0)
+def random_inputs(
+    inputs: Sequence[Tensor],
+    how: Preprocessing | None,
+    vocabularies: Sequence[int | None] = (),
+    size: int = SIZES[0],
+    draw: int = 0,
+) -> list[np.ndarray]:
+    """One array an input, first axis n.
+
+    vocabularies: whole numbers are from 0 to below it, an entry an input; None for 0 and 1, or floats. size: of axes
+    that may have any. draw: another gives other values, floats of the BOUNDS at that place.
+    """
+    rng = np.random.default_rng(draw)
     if how is not None:
         return [np.stack([preprocess.from_picture(picture, how) for picture in _pictures(rng, how)])]
-    count = ROWS if sum(map(_bytes, inputs)) <= SMALL else PICTURES
-    return [_random(rng, (count, *_sizes(tensor)), tensor.dtype, vocabulary) for tensor in inputs]
+    shapes = [tuple(size if length is None else length for length in tensor.shape[1:]) for tensor in inputs]
+    count = ROWS if 4 * sum(map(math.prod, shapes)) <= SMALL else PICTURES
+    known = vocabularies or [None] * len(inputs)
+    return [
+        _random(rng, (count, *shape), tensor.dtype, vocabulary, BOUNDS[draw])
+        for tensor, shape, vocabulary in zip(inputs, shapes, known, strict=True)
+    ]
+
+
+def kept(inputs: Sequence[Tensor], count: int) -> int:
+    """How many of a user's own rows go into golden.npz; more than that would hold up each worker's start."""
+    small = 4 * sum(math.prod(size or SIZES[0] for size in tensor.shape[1:]) for tensor in inputs) <= SMALL
+    return min(count, ROWS if small else PICTURES)
 
 
 def photo_inputs(folder: Path, how: Preprocessing) -> tuple[np.ndarray, int]:
@@ -58,13 +80,6 @@ def storable(values: np.ndarray) -> np.ndarray:
     return bundles.as_text(values) if values.dtype.kind in "OS" else values
 
 
-def vocabulary_of(model: Any) -> int:
-    """Of a Keras model's smallest embedding; 2 where none is known, as every integer input takes 0 and 1."""
-    layers = model._flatten_layers() if model is not None else ()
-    sizes = [layer.input_dim for layer in layers if type(layer).__name__ == "Embedding"]
-    return min(sizes, default=2)
-
-
 def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]:
     """Noise, coarse and fine, and plain colours: what is smooth tells other faults than what is not."""
     size = (how.width, how.height)
@@ -76,22 +91,16 @@ def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]
     return [*pictures, Image.new("RGB", size, "black"), Image.new("RGB", size, (200, 120, 40))]
 
 
-def _sizes(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(ANY_SIZE if size is None else size for size in tensor.shape[1:])
-
-
-def _bytes(tensor: Tensor) -> int:
-    return 4 * int(np.prod(_sizes(tensor)))
-
-
-def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int) -> np.ndarray:
+def _random(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int | None, bounds: tuple[float, float]
+) -> np.ndarray:
     if dtype == "string":
         return rng.choice(np.array(TEXTS), shape)
     if dtype == "bool":
         return rng.random(shape) < 0.5
-    if np.issubdtype(np.dtype(dtype), np.integer):
-        values = rng.integers(0, vocabulary, shape).astype(dtype)
+    if vocabulary is not None or np.issubdtype(np.dtype(dtype), np.integer):
+        values = rng.integers(0, vocabulary or 2, shape).astype(dtype)
         if len(shape) == 2 and shape[1] > 1:
             values[: shape[0] // 2, shape[1] // 2 :] = 0  # half of the sequences end early, in padding
         return values
-    return rng.uniform(-1, 1, shape).astype(dtype)
+    return rng.uniform(*bounds, shape).astype(dtype)
