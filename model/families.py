@@ -86,11 +86,25 @@ def parse(spec: str) -> dict[str, Any]:
     return values
 
 
-def complete(values: dict[str, Any], shape: tuple[int | None, ...]) -> Preprocessing:
-    """With what the model's input tells: size, layout, and whether it takes grey pictures.
+def looks_like_pictures(shape: tuple[int | None, ...], dtype: str) -> bool:
+    """Whether an input of this shape, with the batch, and dtype may take what `complete` can make of a picture."""
+    return len(shape) == 4 and (shape[3] in (1, 3) or shape[1] in (1, 3)) and dtype in ("float32", "uint8")
 
-    shape: of the input, with the batch. Raises BundleError when both do not fit together.
+
+def complete(values: dict[str, Any], shape: tuple[int | None, ...], dtype: str = "float32") -> Preprocessing:
+    """With what the model's input tells: size, layout, dtype, and whether it takes grey pictures.
+
+    shape: of the input, with the batch; (batch, height, width) is of grey pictures. dtype: of the input.
+    Raises BundleError when they do not fit together.
     """
+    if dtype not in ("float32", "uint8"):
+        raise BundleError(
+            f"--preprocess makes float32 or uint8 of a picture, and the model's input is {dtype}. Put one of float32 "
+            f'before it: x = keras.Input({shape[1:]}); keras.Model(x, model(keras.ops.cast(x, "{dtype}"))).'
+        )
+    if len(shape) == 3:
+        shape = (*shape, 1)
+        values = {"layout": "no_channels", **values}
     if len(shape) != 4:
         raise BundleError(f"Preprocessing is for pictures, and the model's input has the shape {list(shape)}.")
     first = shape[1] in (1, 3) and shape[3] not in (1, 3)
@@ -100,12 +114,18 @@ def complete(values: dict[str, Any], shape: tuple[int | None, ...]) -> Preproces
         guessed["layout"] = "channels_first"
     if channels == 1:
         guessed["colour"] = "grey"
+    if dtype == "uint8" and values.get("range") == "0..255":
+        guessed["dtype"] = dtype
     merged = {**{key: value for key, value in guessed.items() if value is not None}, **values}
     if "height" not in merged:
         raise BundleError("The model takes pictures of any size. Choose one: --preprocess ...,size=224x224")
     how = Preprocessing.from_json(merged)
-    if any(size not in (None, wanted) for size, wanted in zip(shape[1:], how.shape, strict=True)):
-        raise BundleError(f"The preprocessing makes {list(how.shape)} of a picture; the model takes {list(shape[1:])}.")
+    takes = shape[1 : 1 + len(how.shape)]
+    if any(size not in (None, wanted) for size, wanted in zip(takes, how.shape, strict=True)):
+        raise BundleError(f"The preprocessing makes {list(how.shape)} of a picture; the model takes {list(takes)}.")
+    if how.dtype != dtype:
+        do = "--preprocess 0..255 makes that" if dtype == "uint8" else "Leave dtype out"
+        raise BundleError(f"The preprocessing makes {how.dtype} of a picture; the model takes {dtype}. {do}.")
     return how
 
 

@@ -13,7 +13,10 @@ import tempfile
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "model" / "store"
@@ -86,7 +89,7 @@ def _options() -> argparse.Namespace:
         default="",
         help="what makes a picture the model's input: a family (mobilenet, resnet50, efficientnet, ...), a range "
         "(0..255, 0..1, -1..1, caffe, torch), changes to it (fit=crop,method=bicubic,colour=bgr,size=224x224,"
-        "mean=1/2/3,scale=0.01), a JSON file, or none",
+        "mean=1/2/3,scale=0.01,dtype=uint8), a JSON file, or none",
     )
     parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
     parser.add_argument("--store", type=Path, default=STORE, help="folder of the bundles")
@@ -166,7 +169,11 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
             proposed = families.of_application(source.application)
         if proposed is not None and len(source.inputs) != 1:
             raise BuildError("--preprocess makes one input of a picture, and the model has several.")
-        how = families.complete(proposed, source.inputs[0].shape) if proposed is not None else None
+        how = (
+            families.complete(proposed, source.inputs[0].shape, source.inputs[0].dtype)
+            if proposed is not None
+            else None
+        )
         request = assemble.Request(
             store=options.store,
             name=options.name,
@@ -187,9 +194,24 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     console.print("\n".join(description(bundle)))
     console.print(table(bundle))
     console.print("\n".join(reasons(bundle)))
-    if how is None and len(source.inputs) == 1 and len(source.inputs[0].shape) == 4:
-        console.print("The input looks like a picture's. With --preprocess the model takes pictures, too.")
+    if proposal := "" if how is not None or options.preprocess == "none" else _proposal(source):
+        console.print(proposal)
     console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
+
+
+def _proposal(source: Source) -> str:
+    """What --preprocess would do for a model that takes tensors alone, or nothing where it is not of pictures."""
+    from .. import families
+
+    (first, *others) = source.inputs
+    if others or not families.looks_like_pictures(first.shape, first.dtype):
+        return ""
+    if not source.based_on:
+        return "The input looks like a picture's. With --preprocess the model takes pictures, too."
+    return (
+        f"It holds {source.based_on} of keras.applications. With --preprocess {families.named_after(source.based_on)} "
+        "the model takes pictures, too; with --preprocess 0..255 where it has layers of its own that rescale them."
+    )
 
 
 def _problems(options: argparse.Namespace) -> list[str]:

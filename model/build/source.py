@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.saved_model.experimental import TrackableResource
 
+from .. import families
 from ..bundle import Tensor
 from ..engines.keras import positional
 from .errors import BuildError
@@ -30,6 +31,7 @@ class Source:
     load again (a SavedModel, code within the model, the functions of an older Keras).
     application: its name in keras.applications, where it is one.
     vocabularies: whole numbers that an input takes are below it, an entry an input; None where floats are taken.
+    based_on: the name that keras.applications gave the model, or one within it; "" where there is none.
     """
 
     call: Callable[..., Sequence[tf.Tensor]]
@@ -40,6 +42,7 @@ class Source:
     model: keras.Model | None = None
     application: str = ""
     vocabularies: tuple[int | None, ...] = ()
+    based_on: str = ""
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The reference answers."""
@@ -68,11 +71,17 @@ def of_keras(model: keras.Model, *, graph_only: bool = False, application: str =
     inputs = _tensors(model.inputs, _names(model, "inputs"))
     outputs = _tensors(model.outputs, _names(model, "outputs"))
     _check_stateless(model)
+    based_on = _based_on(model)
     _make_traceable(model)
     call = tf.function(positional(model), reduce_retracing=True)
     kept = None if graph_only else model
     vocabularies = _vocabularies(model, inputs)
-    return Source(call, _tracked(model), model.weights, inputs, outputs, kept, application, vocabularies)
+    return Source(call, _tracked(model), model.weights, inputs, outputs, kept, application, vocabularies, based_on)
+
+
+def _based_on(model: keras.Model) -> str:
+    models = [model, *(layer for layer in model._flatten_layers() if isinstance(layer, keras.Model))]
+    return next((found.name for found in models if families.named_after(found.name)), "")
 
 
 def _check_stateless(model: keras.Model) -> None:
@@ -80,8 +89,8 @@ def _check_stateless(model: keras.Model) -> None:
     if names:
         raise BuildError(
             f"Layers keep what one call left for the next (stateful=True): {', '.join(names)}. A server's calls come "
-            "from many clients. Make the same model with stateful=False, new.set_weights(old.get_weights()), build that, "
-            "and send whole sequences."
+            "from many clients. Make the same model with stateful=False, new.set_weights(old.get_weights()), build "
+            "that, and send whole sequences."
         )
 
 

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.unit
 SHAPE = (None, 4, 6, 3)
 
 
-def declared(spec: str, shape: tuple[int | None, ...] = SHAPE) -> Preprocessing:
-    return families.complete(families.parse(spec), shape)
+def declared(spec: str, shape: tuple[int | None, ...] = SHAPE, dtype: str = "float32") -> Preprocessing:
+    return families.complete(families.parse(spec), shape, dtype)
 
 
 def of_pixel(how: Preprocessing, colour: tuple[int, int, int]) -> np.ndarray:
@@ -43,11 +43,50 @@ def of_pixel(how: Preprocessing, colour: tuple[int, int, int]) -> np.ndarray:
         ("0..1,layout=channels_last", [200 / 255, 100 / 255, 0]),
         ("mean=10/20/30,scale=0.5", [95, 40, -15]),
         ("mean=100,colour=bgr", [-100, 0, 100]),
-        ("0..255,dtype=uint8", [200, 100, 0]),
     ],
 )
 def test_a_spec_says_what_becomes_of_a_pixel(spec: str, expected: list[float]) -> None:
     assert of_pixel(declared(spec), (200, 100, 0)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_dtype_is_that_of_the_input() -> None:
+    for spec in ("0..255", "0..255,dtype=uint8"):
+        how = declared(spec, SHAPE, "uint8")
+        assert how.dtype == "uint8"
+        assert of_pixel(how, (200, 100, 0)).tolist() == [200, 100, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "dtype", "message"),
+    [
+        ("0..1", "uint8", "makes float32 of a picture; the model takes uint8. --preprocess 0..255 makes that."),
+        ("0..255,dtype=uint8", "float32", "makes uint8 of a picture; the model takes float32. Leave dtype out."),
+        ("0..1", "float16", "the model's input is float16. Put one of float32 before it"),
+        ("0..255", "int32", "the model's input is int32."),
+    ],
+)
+def test_a_dtype_that_does_not_fit_is_refused(spec: str, dtype: str, message: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        declared(spec, SHAPE, dtype)
+    assert message in caught.value.message
+
+
+def test_an_input_without_channels_takes_grey_pictures() -> None:
+    how = declared("0..1", (None, 28, 30))
+    assert (how.shape, how.colour) == ((28, 30), "grey")
+    tensor = from_picture(Image.new("RGB", (30, 28), (255, 255, 255)), how)
+    assert (tensor.shape, tensor.min()) == ((28, 30), 1)
+    assert Preprocessing.from_json(how.to_json()) == how
+    with pytest.raises(BundleError, match="no_channels needs colour grey, not rgb"):
+        declared("0..1,colour=rgb", (None, 28, 30))
+
+
+def test_what_looks_like_pictures() -> None:
+    assert families.looks_like_pictures((None, None, None, 3), "float32")
+    assert families.looks_like_pictures((None, 1, 28, 28), "uint8")
+    assert not families.looks_like_pictures((None, 32, 32, 4), "float32")
+    assert not families.looks_like_pictures((None, 28, 28), "float32")
+    assert not families.looks_like_pictures(SHAPE, "float16")
 
 
 def test_the_models_input_says_the_rest() -> None:
