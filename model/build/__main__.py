@@ -92,6 +92,12 @@ def _options() -> argparse.Namespace:
         "mean=1/2/3,scale=0.01,dtype=uint8), a JSON file, or none",
     )
     parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        help="rows to prove and measure on instead of random ones, for a model of tensors: .npz with an array for each "
+        "input, by its name, or .npy for a single one",
+    )
     parser.add_argument("--store", type=Path, default=STORE, help="folder of the bundles")
     parser.add_argument(
         "--quantize",
@@ -124,7 +130,7 @@ def _joined(arguments: list[str]) -> list[str]:
 def _from_caller(options: argparse.Namespace) -> None:
     """Relative paths are relative to where the user stands; the launcher is in its own folder by now."""
     stands = Path(os.environ.get("KILN_CWD", "."))
-    for name in ("photos", "store", "weights"):
+    for name in ("inputs", "photos", "store", "weights"):
         if getattr(options, name) is not None:
             setattr(options, name, (stands / getattr(options, name)).resolve())
     if not options.path.startswith("keras.applications:"):
@@ -162,7 +168,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     _quiet()
     with Steps(Console(stderr=True), stop.check) as steps:
         with steps.step("Starting TensorFlow"):
-            from . import assemble, loaders
+            from . import assemble, golden, loaders
         with steps.step("Loading the model"):
             source = loaders.load(options.path, options.weights, allow_unsafe=options.allow_unsafe)
         if proposed is None and options.preprocess != "none" and source.application:
@@ -174,6 +180,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
             if proposed is not None
             else None
         )
+        own = golden.own_inputs(options.inputs, source.inputs) if options.inputs is not None else None
         request = assemble.Request(
             store=options.store,
             name=options.name,
@@ -181,6 +188,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
             labels=names,
             preprocessing=how,
             photos=options.photos,
+            inputs=own,
             quantize=tuple(dict.fromkeys(options.quantize)),
             engine=options.engine,
             scores=options.scores,
@@ -233,6 +241,8 @@ def _problems(options: argparse.Namespace) -> list[str]:
         found.append(f"--photos: {options.photos} is no folder.")
     if not options.path.startswith("keras.applications:") and not Path(options.path).exists():
         found.append(f"{options.path} does not exist.")
+    if options.inputs is not None and not options.inputs.is_file():
+        found.append(f"--inputs: {options.inputs} does not exist.")
     if options.weights is not None and not options.weights.is_file():
         found.append(f"--weights: {options.weights} does not exist.")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -31,13 +32,15 @@ from .workplace import work_folder
 SPARE = 100_000_000  # bytes that stay free on the disk
 COPIES = 6  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
+Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
 
 
 @dataclass(frozen=True)
 class Request:
     """What a user asks for.
 
-    inputs: golden inputs instead of random ones. photos: a folder of pictures to prove and measure accuracy on.
+    inputs: rows to ask instead of random ones, the first of them golden. photos: a folder of pictures to prove and
+    measure accuracy on.
     quantize: keys of QUANTIZED. engine: to be the bundle's, whatever is fastest. scores: see Bundle; found out when "".
     """
 
@@ -95,12 +98,14 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
             kept_golden.write(work / "golden.npz", _named("input", inputs) | _named("output", answers))
         with step("Saving the model"):
             saved = _save_reference(source, work, scratch / "graph")
-        candidates = [_tried("keras", lambda: saved, scratch, wanted, step)]
+        middle = _middle(request, wanted[0])
+        compare = functools.partial(proof.compare, wanted=wanted, middle=middle)
+        candidates = [_tried("keras", lambda: saved, scratch, compare, step)]
         _check_reference(candidates[0], source, asked)
         files = {"keras": saved}
         for engine, exporter in _wanted(exporters, request.quantize).items():
             make = _maker(engine, exporter, scratch, work, step)
-            found = _tried(engine, make, scratch, wanted, step)
+            found = _tried(engine, make, scratch, compare, step)
             candidates.append(found)
             if found.outcome == "kept":
                 files[engine] = work / exporter.file
@@ -171,7 +176,7 @@ def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Ste
     return make
 
 
-def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequence[np.ndarray], step: Step) -> Candidate:
+def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compare, step: Step) -> Candidate:
     try:
         file = make()
     except child.ChildFailed as failed:
@@ -182,10 +187,10 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequenc
         with step(f"Proving and timing {engine}"):
             times = measuring.measure(engine, file, scratch / "inputs.npz", answers_file)
             with np.load(answers_file) as saved:
-                answers = [saved[f"output_{number}"] for number in range(len(wanted))]
+                answers = [saved[f"output_{number}"] for number in range(len(saved.files))]
     except child.ChildFailed as failed:
         return Candidate(engine, "failed", f"run: {failed}", size)
-    found = proof.compare(answers, wanted)
+    found = compare(answers)
     figures = Candidate(
         engine, "kept", "", size, _finite(found.largest), _finite(found.mean), None, found.agreement, times
     )
@@ -228,6 +233,13 @@ def _scores(first: np.ndarray) -> str:
     if first.dtype.kind != "f" or (first.min(initial=0) >= -1e-6 and first.max(initial=0) <= 1 + 1e-6):
         return "as_is"
     return "sigmoid" if first.shape[-1] == 1 else "softmax"
+
+
+def _middle(request: Request, first: np.ndarray) -> float | None:
+    """Above which a single value is the second of two labels; None where there are others."""
+    if len(request.labels) != 2 or first.shape[1:] != (1,):
+        return None
+    return 0.0 if (request.scores or _scores(first)) == "sigmoid" else 0.5
 
 
 def _space(source: Source) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +50,51 @@ def random_inputs(
         _random(rng, (count, *shape), tensor.dtype, vocabulary, BOUNDS[draw])
         for tensor, shape, vocabulary in zip(inputs, shapes, known, strict=True)
     ]
+
+
+def own_inputs(file: Path, inputs: Sequence[Tensor]) -> list[np.ndarray]:
+    """A user's rows, for each input in the model's order.
+
+    file: .npz with an array for each input, by its name, or .npy for a model of one. Raises BuildError naming every
+    problem at once.
+    """
+    try:
+        with file.open("rb") as opened:
+            loaded = np.load(opened)
+            arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {inputs[0].name: loaded}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
+        raise BuildError(f"--inputs: {file} cannot be read: {fault}") from fault
+    names = [tensor.name for tensor in inputs]
+    if sorted(arrays) != sorted(names):
+        raise BuildError(f"--inputs: {file} holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(names)}.")
+    problems = [problem for tensor in inputs if (problem := _problem(arrays[tensor.name], tensor))]
+    counts = {values.shape[:1] for values in arrays.values()}
+    if not problems and (len(counts) > 1 or counts == {(0,)}):
+        problems.append("all arrays need the same number of rows, one at least")
+    if problems:
+        raise BuildError("--inputs: " + "; ".join(problems))
+    return [
+        arrays[tensor.name].astype(np.str_ if tensor.dtype == "string" else tensor.dtype, copy=False)
+        for tensor in inputs
+    ]
+
+
+def _problem(values: np.ndarray, tensor: Tensor) -> str:
+    """Why an array cannot be an input, or nothing."""
+    wanted = tensor.shape[1:]
+    if values.ndim != len(tensor.shape) or any(
+        size not in (None, length) for size, length in zip(wanted, values.shape[1:], strict=True)
+    ):
+        shape = ", ".join(["rows", *("any" if size is None else str(size) for size in wanted)])
+        return f"{tensor.name} has the shape {list(values.shape)}, not [{shape}]"
+    allowed = {"string": "US", "bool": "b"}.get(tensor.dtype, "biuf")
+    if values.dtype.kind not in allowed:
+        return f"{tensor.name} is {values.dtype}, not {tensor.dtype}"
+    if "int" not in tensor.dtype:
+        return ""
+    with np.errstate(invalid="ignore"):
+        whole = np.array_equal(values.astype(tensor.dtype).astype(values.dtype), values)
+    return "" if whole else f"{tensor.name} has numbers that {tensor.dtype} does not"
 
 
 def kept(inputs: Sequence[Tensor], count: int) -> int:

@@ -268,6 +268,35 @@ def test_what_an_embedding_takes_are_whole_numbers() -> None:
     assert third.min() < 0 < third.max()
 
 
+def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
+    prices = keras.Input((3,), name="prices")
+    source = of_keras(keras.Model(prices, keras.ops.log(prices - 1000)))
+    with pytest.raises(BuildError, match=r"NaN or infinity to every input.*--inputs"):
+        reference.ask(source, None, None, None)
+    own = np.random.default_rng(0).uniform(900, 3000, (100, 3)).astype(np.float32)
+    bundle = build(source, Request(tmp_path, "prices", "1", ("cat", "dog", "cow"), inputs=[own]), exporters={})
+    kept = bundle.golden_tensors()[0][0]
+    good = (own > 1000).all(1)
+    assert np.array_equal(kept, own[:72][good[:72]])
+    assert bundle.built["not_finite"] == (~good).sum()
+
+
+@pytest.mark.parametrize(("last", "scores"), [("sigmoid", "as_is"), (None, "sigmoid")])
+def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, scores: str) -> None:
+    keras.utils.set_random_seed(13)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, last)])
+    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog")), exporters={})
+    assert bundle.scores == scores
+    assert outcome(bundle, "keras").agreement == 1.0
+
+
+def test_a_base_of_keras_applications_is_known_by_its_name() -> None:
+    base = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False)
+    model = keras.Sequential([keras.Input((32, 32, 3)), base, keras.layers.GlobalAveragePooling2D()])
+    assert of_keras(model).based_on == "mobilenetv2_0.35_32"
+    assert of_keras(dense()).based_on == ""
+
+
 def test_a_model_that_keeps_a_state_is_refused() -> None:
     layers = [keras.Input(batch_shape=(1, 6, 3)), keras.layers.LSTM(4, stateful=True, name="memory")]
     with pytest.raises(BuildError, match=r"stateful=True\): memory\. .*stateful=False"):
@@ -380,6 +409,7 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
         "ends": "os._exit(3)",
         "raises": r"raise ValueError('unsupported opset\nand much more')",
+        "tells": "raise ValueError('In Node ' + 'x' * 900 + 'No Op registered for Bitcast')",
         "forgets": "pass",
         "onnx": "open(sys.argv[2], 'w').write('nonsense')",
     }
@@ -387,6 +417,7 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         "crashes": "export: crashed (SIGSEGV)",
         "ends": "export: ended with status 3 and no message",
         "raises": "export: ValueError: unsupported opset",
+        "tells": "export: ValueError: In Node xxx",
         "forgets": "export: wrote no file",
         "onnx": "run: InvalidProtobuf: ",
     }
@@ -397,6 +428,8 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         found = outcome(bundle, engine)
         assert found.outcome == "failed"
         assert found.reason.startswith(why), found.reason
+        assert len(found.reason) < 330
+    assert outcome(bundle, "tells").reason.endswith("xxxNo Op registered for Bitcast")
     assert not (bundle.folder / "model.other").exists()
 
 
@@ -477,6 +510,13 @@ def test_ties_are_no_disagreement() -> None:
     assert proof.compare([wanted[0] + [[-1e-5, 1e-5], [0, 0]]], wanted).proven
     assert proof.compare([wanted[0][:, ::-1]], wanted).agreement == 0.5
     assert "shape" in proof.compare([wanted[0][:1]], wanted).problem
+
+
+@pytest.mark.parametrize(("middle", "agreement"), [(None, None), (0.5, 0.75), (0.0, 1.0)])
+def test_one_score_is_of_two_labels(middle: float | None, agreement: float | None) -> None:
+    wanted = [np.array([[0.1], [0.4], [0.6], [0.9]], np.float32)]
+    assert proof.compare([wanted[0] + 0.15], wanted, middle).agreement == agreement
+    assert proof.compare(wanted, wanted, middle).proven
 
 
 # --- What is printed
