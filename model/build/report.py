@@ -86,7 +86,7 @@ def reasons(bundle: Bundle) -> list[str]:
     answers = bundle.golden_tensors()[1]
     even = all(largest_difference(values, np.broadcast_to(values[:1], values.shape)) < EVEN for values in answers)
     note = "The model answers nearly the same to all random inputs, so they prove little."
-    note += " Give --photos." if bundle.preprocessing is not None else ""
+    note += " Give --photos." if bundle.preprocessing is not None else " Give rows of your own with --inputs."
     photos = bundle.built.get("photos")
     seen = f"photos: {photos['used']} used, {photos['unreadable']} that could not be read." if photos else ""
     dropped = bundle.built.get("not_finite")
