@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +15,48 @@ _TORCH = {"range": "torch"}
 _MINUS_ONE = {"range": "-1..1"}
 _PLAIN = {"range": "0..255"}  # the model holds its own rescaling
 
-# As each family's preprocess_input in keras.applications does it. Their weights were trained on squashed or cropped
-# pictures alike; bilinear is what keras.utils.load_img leads most users to.
-FAMILIES: dict[str, dict[str, str]] = {
-    "convnext": _PLAIN,
-    "densenet": _TORCH,
-    "efficientnet": _PLAIN,
-    "efficientnetv2": _PLAIN,
-    "inceptionresnetv2": _MINUS_ONE,
-    "inceptionv3": _MINUS_ONE,
-    "mobilenet": _MINUS_ONE,
-    "mobilenetv2": _MINUS_ONE,
-    "mobilenetv3": _PLAIN,
-    "nasnet": _MINUS_ONE,
-    "resnet": _CAFFE,
-    "resnet50": _CAFFE,
-    "resnetv2": _MINUS_ONE,
-    "resnet50v2": _MINUS_ONE,
-    "resnet101v2": _MINUS_ONE,
-    "resnet152v2": _MINUS_ONE,
-    "vgg": _CAFFE,
-    "xception": _MINUS_ONE,
+# As each module of keras.applications does in its preprocess_input, and the models that it holds. Their weights were
+# trained on squashed or cropped pictures alike; bilinear is what keras.utils.load_img leads most users to.
+_MODULES: dict[str, tuple[dict[str, str], str]] = {
+    "convnext": (_PLAIN, "ConvNeXtTiny ConvNeXtSmall ConvNeXtBase ConvNeXtLarge ConvNeXtXLarge"),
+    "densenet": (_TORCH, "DenseNet121 DenseNet169 DenseNet201"),
+    "efficientnet": (_PLAIN, " ".join(f"EfficientNetB{size}" for size in range(8))),
+    "efficientnet_v2": (_PLAIN, " ".join(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", *"SML"))),
+    "inception_resnet_v2": (_MINUS_ONE, "InceptionResNetV2"),
+    "inception_v3": (_MINUS_ONE, "InceptionV3"),
+    "mobilenet": (_MINUS_ONE, "MobileNet"),
+    "mobilenet_v2": (_MINUS_ONE, "MobileNetV2"),
+    "mobilenet_v3": (_PLAIN, "MobileNetV3Small MobileNetV3Large"),
+    "nasnet": (_MINUS_ONE, "NASNetMobile NASNetLarge"),
+    "resnet": (_CAFFE, "ResNet50 ResNet101 ResNet152"),
+    "resnet_v2": (_MINUS_ONE, "ResNet50V2 ResNet101V2 ResNet152V2"),
+    "vgg16": (_CAFFE, "VGG16"),
+    "vgg19": (_CAFFE, "VGG19"),
+    "xception": (_MINUS_ONE, "Xception"),
 }
 _RANGES = ("0..255", "0..1", "-1..1", "caffe", "torch")
+_VARIANT = re.compile(r"_\d\.\d+_\w+$")  # of width and size, as in "mobilenetv2_1.00_224"
+
+
+def _plain(name: str) -> str:
+    """As names are compared: resnet_v2, ResNet-V2 and resnetv2 are one."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
+_FAMILY_OF = {
+    _plain(name): family for family, (_, models) in _MODULES.items() for name in (family, *models.split())
+} | {"vgg": "vgg16"}
 
 
 def of_application(name: str) -> dict[str, str]:
-    """What a model of keras.applications was trained with; the longest family name that its name begins with."""
-    name = name.lower()
-    found = [family for family in FAMILIES if name.startswith(family)]
-    return FAMILIES[max(found, key=len)] if found else {}
+    """What a module or model of keras.applications was trained with; nothing for any other name."""
+    family = _FAMILY_OF.get(_plain(name))
+    return _MODULES[family][0] if family else {}
+
+
+def named_after(name: str) -> str:
+    """The family that a model was of when keras.applications named it, as "mobilenetv2_1.00_224"; "" for no family."""
+    return _FAMILY_OF.get(_plain(_VARIANT.sub("", name)), "")
 
 
 def parse(spec: str) -> dict[str, Any]:
@@ -73,11 +86,25 @@ def parse(spec: str) -> dict[str, Any]:
     return values
 
 
-def complete(values: dict[str, Any], shape: tuple[int | None, ...]) -> Preprocessing:
-    """With what the model's input tells: size, layout, and whether it takes grey pictures.
+def looks_like_pictures(shape: tuple[int | None, ...], dtype: str) -> bool:
+    """Whether an input of this shape, with the batch, and dtype may take what `complete` can make of a picture."""
+    return len(shape) == 4 and (shape[3] in (1, 3) or shape[1] in (1, 3)) and dtype in ("float32", "uint8")
 
-    shape: of the input, with the batch. Raises BundleError when both do not fit together.
+
+def complete(values: dict[str, Any], shape: tuple[int | None, ...], dtype: str = "float32") -> Preprocessing:
+    """With what the model's input tells: size, layout, dtype, and whether it takes grey pictures.
+
+    shape: of the input, with the batch; (batch, height, width) is of grey pictures. dtype: of the input.
+    Raises BundleError when they do not fit together.
     """
+    if dtype not in ("float32", "uint8"):
+        raise BundleError(
+            f"--preprocess makes float32 or uint8 of a picture, and the model's input is {dtype}. Put one of float32 "
+            f'before it: x = keras.Input({shape[1:]}); keras.Model(x, model(keras.ops.cast(x, "{dtype}"))).'
+        )
+    if len(shape) == 3:
+        shape = (*shape, 1)
+        values = {"layout": "no_channels", **values}
     if len(shape) != 4:
         raise BundleError(f"Preprocessing is for pictures, and the model's input has the shape {list(shape)}.")
     first = shape[1] in (1, 3) and shape[3] not in (1, 3)
@@ -87,21 +114,28 @@ def complete(values: dict[str, Any], shape: tuple[int | None, ...]) -> Preproces
         guessed["layout"] = "channels_first"
     if channels == 1:
         guessed["colour"] = "grey"
+    if dtype == "uint8" and values.get("range") == "0..255":
+        guessed["dtype"] = dtype
     merged = {**{key: value for key, value in guessed.items() if value is not None}, **values}
     if "height" not in merged:
         raise BundleError("The model takes pictures of any size. Choose one: --preprocess ...,size=224x224")
     how = Preprocessing.from_json(merged)
-    if any(size not in (None, wanted) for size, wanted in zip(shape[1:], how.shape, strict=True)):
-        raise BundleError(f"The preprocessing makes {list(how.shape)} of a picture; the model takes {list(shape[1:])}.")
+    takes = shape[1 : 1 + len(how.shape)]
+    if any(size not in (None, wanted) for size, wanted in zip(takes, how.shape, strict=True)):
+        raise BundleError(f"The preprocessing makes {list(how.shape)} of a picture; the model takes {list(takes)}.")
+    if how.dtype != dtype:
+        do = "--preprocess 0..255 makes that" if dtype == "uint8" else "Leave dtype out"
+        raise BundleError(f"The preprocessing makes {how.dtype} of a picture; the model takes {dtype}. {do}.")
     return how
 
 
 def _preset(word: str, problems: list[str]) -> dict[str, Any]:
     if word in _RANGES:
         return {"range": word, **({"colour": "bgr"} if word == "caffe" else {})}
-    found = FAMILIES.get(word.lower()) or of_application(word)
+    found = of_application(word)
     if not found:
-        problems.append(f"{word!r} is no family or range; known are {', '.join((*FAMILIES, *_RANGES))}")
+        known = ", ".join((*_MODULES, *_RANGES))
+        problems.append(f"{word!r} is no family or range; known are {known}, and the models' names, as in ResNet50V2")
     return dict(found)
 
 

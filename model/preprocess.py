@@ -52,7 +52,7 @@ _RESAMPLING = {
 _FITS = ("stretch", "crop", "pad")
 _COLOURS = {"rgb": 3, "bgr": 3, "grey": 1}
 _DTYPES = ("float32", "uint8")
-_LAYOUTS = ("channels_last", "channels_first")
+_LAYOUTS = ("channels_last", "channels_first", "no_channels")
 # By name: what is taken from 0..255, and what the rest is multiplied by; a number, or one a channel.
 _Channels = float | tuple[float, ...]
 _RANGES: dict[str, tuple[_Channels, _Channels]] = {
@@ -124,7 +124,7 @@ class Preprocessing:
     mean, through its deviation), or "mean" for (value - mean) * scale.
     mean, scale: numbers for 0..255, one for all channels or one for each, in the order of `colour`.
     dtype: "float32", or "uint8" where the range is 0..255.
-    layout: "channels_last", (height, width, channels), or "channels_first".
+    layout: "channels_last", (height, width, channels), "channels_first", or, of grey, "no_channels", (height, width).
     """
 
     height: int
@@ -139,10 +139,12 @@ class Preprocessing:
     layout: str = "channels_last"
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """Of one picture's tensor."""
         channels = _COLOURS[self.colour]
         size = (self.height, self.width)
+        if self.layout == "no_channels":
+            return size
         return (channels, *size) if self.layout == "channels_first" else (*size, channels)
 
     def to_json(self) -> dict[str, Any]:
@@ -188,6 +190,8 @@ def _range_problems(values: dict[str, Any]) -> list[str]:
             problems.append(f"{key} needs range mean, not {chosen}")
     if colour == "grey" and chosen in ("caffe", "torch"):
         problems.append(f"range {chosen} is of three colours, and colour is grey")
+    if values.get("layout") == "no_channels" and colour != "grey":
+        problems.append(f"layout no_channels needs colour grey, not {colour}")
     if values.get("dtype", "float32") == "uint8" and chosen != "0..255":
         problems.append("dtype uint8 needs range 0..255")
     return problems
@@ -221,6 +225,8 @@ def from_picture(picture: Image.Image, how: Preprocessing) -> np.ndarray:
     if how.colour == "bgr":
         pixels = pixels[:, :, ::-1]
     tensor = _in_range(pixels, how)
+    if how.layout == "no_channels":
+        return tensor[:, :, 0]
     return np.ascontiguousarray(tensor.transpose(2, 0, 1)) if how.layout == "channels_first" else tensor
 
 

@@ -13,7 +13,10 @@ import tempfile
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "model" / "store"
@@ -86,9 +89,15 @@ def _options() -> argparse.Namespace:
         default="",
         help="what makes a picture the model's input: a family (mobilenet, resnet50, efficientnet, ...), a range "
         "(0..255, 0..1, -1..1, caffe, torch), changes to it (fit=crop,method=bicubic,colour=bgr,size=224x224,"
-        "mean=1/2/3,scale=0.01), a JSON file, or none",
+        "mean=1/2/3,scale=0.01,dtype=uint8), a JSON file, or none",
     )
     parser.add_argument("--photos", type=Path, help="folder of pictures to prove and measure on, too")
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        help="rows to prove and measure on instead of random ones, for a model of tensors: .npz with an array for each "
+        "input, by its name, or .npy for a single one",
+    )
     parser.add_argument("--store", type=Path, default=STORE, help="folder of the bundles")
     parser.add_argument(
         "--quantize",
@@ -121,7 +130,7 @@ def _joined(arguments: list[str]) -> list[str]:
 def _from_caller(options: argparse.Namespace) -> None:
     """Relative paths are relative to where the user stands; the launcher is in its own folder by now."""
     stands = Path(os.environ.get("KILN_CWD", "."))
-    for name in ("photos", "store", "weights"):
+    for name in ("inputs", "photos", "store", "weights"):
         if getattr(options, name) is not None:
             setattr(options, name, (stands / getattr(options, name)).resolve())
     if not options.path.startswith("keras.applications:"):
@@ -159,14 +168,19 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     _quiet()
     with Steps(Console(stderr=True), stop.check) as steps:
         with steps.step("Starting TensorFlow"):
-            from . import assemble, loaders
+            from . import assemble, golden, loaders
         with steps.step("Loading the model"):
             source = loaders.load(options.path, options.weights, allow_unsafe=options.allow_unsafe)
         if proposed is None and options.preprocess != "none" and source.application:
             proposed = families.of_application(source.application)
         if proposed is not None and len(source.inputs) != 1:
             raise BuildError("--preprocess makes one input of a picture, and the model has several.")
-        how = families.complete(proposed, source.inputs[0].shape) if proposed is not None else None
+        how = (
+            families.complete(proposed, source.inputs[0].shape, source.inputs[0].dtype)
+            if proposed is not None
+            else None
+        )
+        own = golden.own_inputs(options.inputs, source.inputs) if options.inputs is not None else None
         request = assemble.Request(
             store=options.store,
             name=options.name,
@@ -174,6 +188,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
             labels=names,
             preprocessing=how,
             photos=options.photos,
+            inputs=own,
             quantize=tuple(dict.fromkeys(options.quantize)),
             engine=options.engine,
             scores=options.scores,
@@ -187,9 +202,24 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     console.print("\n".join(description(bundle)))
     console.print(table(bundle))
     console.print("\n".join(reasons(bundle)))
-    if how is None and len(source.inputs) == 1 and len(source.inputs[0].shape) == 4:
-        console.print("The input looks like a picture's. With --preprocess the model takes pictures, too.")
+    if proposal := "" if how is not None or options.preprocess == "none" else _proposal(source):
+        console.print(proposal)
     console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
+
+
+def _proposal(source: Source) -> str:
+    """What --preprocess would do for a model that takes tensors alone, or nothing where it is not of pictures."""
+    from .. import families
+
+    (first, *others) = source.inputs
+    if others or not families.looks_like_pictures(first.shape, first.dtype):
+        return ""
+    if not source.based_on:
+        return "The input looks like a picture's. With --preprocess the model takes pictures, too."
+    return (
+        f"It holds {source.based_on} of keras.applications. With --preprocess {families.named_after(source.based_on)} "
+        "the model takes pictures, too; with --preprocess 0..255 where it has layers of its own that rescale them."
+    )
 
 
 def _problems(options: argparse.Namespace) -> list[str]:
@@ -211,6 +241,8 @@ def _problems(options: argparse.Namespace) -> list[str]:
         found.append(f"--photos: {options.photos} is no folder.")
     if not options.path.startswith("keras.applications:") and not Path(options.path).exists():
         found.append(f"{options.path} does not exist.")
+    if options.inputs is not None and not options.inputs.is_file():
+        found.append(f"--inputs: {options.inputs} does not exist.")
     if options.weights is not None and not options.weights.is_file():
         found.append(f"--weights: {options.weights} does not exist.")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,26 +21,26 @@ from .. import bundle as bundles
 from .. import disk
 from .. import golden as kept_golden
 from ..bundle import Bundle, Candidate, File
-from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
-from . import child, exporting, golden, labels, measuring, proof
-from .errors import BuildError, reason
+from . import child, exporting, golden, labels, measuring, proof, reference
+from .errors import BuildError
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
 from .source import Source
 from .workplace import work_folder
 
 SPARE = 100_000_000  # bytes that stay free on the disk
-REFERENCE_BATCH = 16
 COPIES = 6  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
+Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
 
 
 @dataclass(frozen=True)
 class Request:
     """What a user asks for.
 
-    inputs: golden inputs instead of random ones. photos: a folder of pictures to prove and measure accuracy on.
+    inputs: rows to ask instead of random ones, the first of them golden. photos: a folder of pictures to prove and
+    measure accuracy on.
     quantize: keys of QUANTIZED. engine: to be the bundle's, whatever is fastest. scores: see Bundle; found out when "".
     """
 
@@ -90,20 +91,21 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=work) as scratch_name:
         scratch = Path(scratch_name)
         with step("Asking Keras for the reference answers"):
-            inputs, kept, told = _inputs(source, request)
-            wanted = _reference(source, inputs)
-            _check_finite(wanted)
-            np.savez(scratch / "inputs.npz", **_named("input", inputs))
-            kept_inputs, answers = ([values[:kept] for values in arrays] for arrays in (inputs, wanted))
-            kept_golden.write(work / "golden.npz", _named("input", kept_inputs) | _named("output", answers))
+            asked = reference.ask(source, request.preprocessing, request.inputs, request.photos)
+            wanted = asked.answers
+            np.savez(scratch / "inputs.npz", **_named("input", asked.inputs))
+            inputs, answers = ([values[: asked.golden] for values in arrays] for arrays in (asked.inputs, wanted))
+            kept_golden.write(work / "golden.npz", _named("input", inputs) | _named("output", answers))
         with step("Saving the model"):
-            reference = _save_reference(source, work, scratch / "graph")
-        candidates = [_tried("keras", lambda: reference, scratch, wanted, step)]
-        _check_reference(candidates[0])
-        files = {"keras": reference}
+            saved = _save_reference(source, work, scratch / "graph")
+        middle = _middle(request, wanted[0])
+        compare = functools.partial(proof.compare, wanted=wanted, middle=middle)
+        candidates = [_tried("keras", lambda: saved, scratch, compare, step)]
+        _check_reference(candidates[0], source, asked)
+        files = {"keras": saved}
         for engine, exporter in _wanted(exporters, request.quantize).items():
             make = _maker(engine, exporter, scratch, work, step)
-            found = _tried(engine, make, scratch, wanted, step)
+            found = _tried(engine, make, scratch, compare, step)
             candidates.append(found)
             if found.outcome == "kept":
                 files[engine] = work / exporter.file
@@ -123,44 +125,19 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         default_engine=chosen,
         golden=File.of(work / "golden.npz"),
         tolerance=proof.TOLERANCE,
-        built=_how(source) | told | request.built_from,
+        built=_how(source) | asked.told | request.built_from,
         candidates=tuple(_told(candidate, chosen, candidates) for candidate in candidates),
     )
 
 
-def _inputs(source: Source, request: Request) -> tuple[list[np.ndarray], int, dict[str, Any]]:
-    """(everything that is asked, how many of it are golden, what the bundle says of the photos among it)."""
-    how = request.preprocessing
-    inputs = list(request.inputs or golden.random_inputs(source.inputs, how, golden.vocabulary_of(source.model)))
-    kept, told = len(inputs[0]), {}
-    if request.photos is not None:
-        if how is None:
-            raise BuildError("--photos needs --preprocess: how a picture becomes the model's input.")
-        photos, unreadable = golden.photo_inputs(request.photos, how)
-        inputs = [np.concatenate([inputs[0], photos])]
-        told["photos"] = {"used": len(photos), "unreadable": unreadable}
-    return inputs, kept, told
-
-
-def _reference(source: Source, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    size = source.inputs[0].shape[0] or min(REFERENCE_BATCH, len(inputs[0]))
-    try:
-        return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
-    except Exception as fault:  # TensorFlow raises many kinds
-        raise BuildError(f"The model cannot be run on this machine: {reason(fault)}") from fault
-
-
-def _check_finite(wanted: Sequence[np.ndarray]) -> None:
-    if any(values.dtype.kind == "f" and not np.isfinite(values).all() for values in wanted):
-        raise BuildError(
-            "Keras answers NaN or infinity to ordinary inputs, so nothing can be proven. Check the weights, and that "
-            "--preprocess is what the model was trained with."
-        )
-
-
-def _check_reference(found: Candidate) -> None:
+def _check_reference(found: Candidate, source: Source, asked: reference.Reference) -> None:
     if found.outcome == "failed":
         raise BuildError(f"The saved model cannot be run again on this machine: {found.reason}")
+    if found.outcome != "kept" and reference.mixes_rows(source, asked):
+        raise BuildError(
+            "The model's answer to a row depends on the others of its batch, as with a mean over the batch. Kiln asks "
+            "rows of many clients at once, or each alone: make a model whose answer to a row is that row's."
+        )
     if found.outcome != "kept":
         raise BuildError(
             f"The model does not answer the same twice: {found.reason}. It draws random numbers, as layers that "
@@ -199,7 +176,7 @@ def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Ste
     return make
 
 
-def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequence[np.ndarray], step: Step) -> Candidate:
+def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compare, step: Step) -> Candidate:
     try:
         file = make()
     except child.ChildFailed as failed:
@@ -210,10 +187,10 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, wanted: Sequenc
         with step(f"Proving and timing {engine}"):
             times = measuring.measure(engine, file, scratch / "inputs.npz", answers_file)
             with np.load(answers_file) as saved:
-                answers = [saved[f"output_{number}"] for number in range(len(wanted))]
+                answers = [saved[f"output_{number}"] for number in range(len(saved.files))]
     except child.ChildFailed as failed:
         return Candidate(engine, "failed", f"run: {failed}", size)
-    found = proof.compare(answers, wanted)
+    found = compare(answers)
     figures = Candidate(
         engine, "kept", "", size, _finite(found.largest), _finite(found.mean), None, found.agreement, times
     )
@@ -256,6 +233,13 @@ def _scores(first: np.ndarray) -> str:
     if first.dtype.kind != "f" or (first.min(initial=0) >= -1e-6 and first.max(initial=0) <= 1 + 1e-6):
         return "as_is"
     return "sigmoid" if first.shape[-1] == 1 else "softmax"
+
+
+def _middle(request: Request, first: np.ndarray) -> float | None:
+    """Above which a single value is the second of two labels; None where there are others."""
+    if len(request.labels) != 2 or first.shape[1:] != (1,):
+        return None
+    return 0.0 if (request.scores or _scores(first)) == "sigmoid" else 0.5
 
 
 def _space(source: Source) -> int:

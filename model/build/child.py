@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LONGEST = 300  # characters
 _MODULE = re.compile(r"^(?:\w+\.)+(?=\w+:)")  # where an exception is defined
 
 
@@ -60,6 +61,11 @@ def _reason(status: int, errors: str) -> str:
     if not lines:
         return f"ended with status {status} and no message"
     if not traceback:
-        return lines[-1].strip()[:300]
+        return _short(lines[-1].strip())
     said = next((line for line in lines if not line.startswith(" ")), lines[-1])  # the rest of it may be long
-    return _MODULE.sub("", said.strip())[:300]
+    return _short(_MODULE.sub("", said.strip()))
+
+
+def _short(text: str) -> str:
+    """Its two ends: what it is comes first, and what is wrong often last, after the names of files and nodes."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 3]} ... {text[-LONGEST * 2 // 3 :]}"

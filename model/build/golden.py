@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,18 +22,85 @@ PICTURES = 8  # in golden.npz, which every worker runs at its start
 ROWS = 72  # of small inputs: more than the engines take at once
 SMALL = 4096  # bytes of an instance
 PHOTOS = 200
-ANY_SIZE = 16  # where an axis may have any size
+SIZES = (16, 32, 64, 128, 256)  # that are tried where an axis may have any size
+BOUNDS = ((-1, 1), (0, 1), (1, 100))  # of floats: the first, and where Keras answers NaN (sqrt, log) the next
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 TEXTS = ("A short sentence.", "The quick brown fox jumps over the lazy dog", "", "what a terrible, terrible film", "42")
 
 
-def random_inputs(inputs: Sequence[Tensor], how: Preprocessing | None, vocabulary: int) -> list[np.ndarray]:
-    """One array an input, first axis n. vocabulary: integers are from 0 to below it."""
-    rng = np.random.default_rng(0)
+def random_inputs(
+    inputs: Sequence[Tensor],
+    how: Preprocessing | None,
+    vocabularies: Sequence[int | None] = (),
+    size: int = SIZES[0],
+    draw: int = 0,
+) -> list[np.ndarray]:
+    """One array an input, first axis n.
+
+    vocabularies: whole numbers are from 0 to below it, an entry an input; None for 0 and 1, or floats. size: of axes
+    that may have any. draw: another gives other values, floats of the BOUNDS at that place.
+    """
+    rng = np.random.default_rng(draw)
     if how is not None:
         return [np.stack([preprocess.from_picture(picture, how) for picture in _pictures(rng, how)])]
-    count = ROWS if sum(map(_bytes, inputs)) <= SMALL else PICTURES
-    return [_random(rng, (count, *_sizes(tensor)), tensor.dtype, vocabulary) for tensor in inputs]
+    shapes = [tuple(size if length is None else length for length in tensor.shape[1:]) for tensor in inputs]
+    count = ROWS if 4 * sum(map(math.prod, shapes)) <= SMALL else PICTURES
+    known = vocabularies or [None] * len(inputs)
+    return [
+        _random(rng, (count, *shape), tensor.dtype, vocabulary, BOUNDS[draw])
+        for tensor, shape, vocabulary in zip(inputs, shapes, known, strict=True)
+    ]
+
+
+def own_inputs(file: Path, inputs: Sequence[Tensor]) -> list[np.ndarray]:
+    """A user's rows, for each input in the model's order.
+
+    file: .npz with an array for each input, by its name, or .npy for a model of one. Raises BuildError naming every
+    problem at once.
+    """
+    try:
+        with file.open("rb") as opened:
+            loaded = np.load(opened)
+            arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {inputs[0].name: loaded}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
+        raise BuildError(f"--inputs: {file} cannot be read: {fault}") from fault
+    names = [tensor.name for tensor in inputs]
+    if sorted(arrays) != sorted(names):
+        raise BuildError(f"--inputs: {file} holds {', '.join(arrays) or 'nothing'}; the inputs are {', '.join(names)}.")
+    problems = [problem for tensor in inputs if (problem := _problem(arrays[tensor.name], tensor))]
+    counts = {values.shape[:1] for values in arrays.values()}
+    if not problems and (len(counts) > 1 or counts == {(0,)}):
+        problems.append("all arrays need the same number of rows, one at least")
+    if problems:
+        raise BuildError("--inputs: " + "; ".join(problems))
+    return [
+        arrays[tensor.name].astype(np.str_ if tensor.dtype == "string" else tensor.dtype, copy=False)
+        for tensor in inputs
+    ]
+
+
+def _problem(values: np.ndarray, tensor: Tensor) -> str:
+    """Why an array cannot be an input, or nothing."""
+    wanted = tensor.shape[1:]
+    if values.ndim != len(tensor.shape) or any(
+        size not in (None, length) for size, length in zip(wanted, values.shape[1:], strict=True)
+    ):
+        shape = ", ".join(["rows", *("any" if size is None else str(size) for size in wanted)])
+        return f"{tensor.name} has the shape {list(values.shape)}, not [{shape}]"
+    allowed = {"string": "US", "bool": "b"}.get(tensor.dtype, "biuf")
+    if values.dtype.kind not in allowed:
+        return f"{tensor.name} is {values.dtype}, not {tensor.dtype}"
+    if "int" not in tensor.dtype:
+        return ""
+    with np.errstate(invalid="ignore"):
+        whole = np.array_equal(values.astype(tensor.dtype).astype(values.dtype), values)
+    return "" if whole else f"{tensor.name} has numbers that {tensor.dtype} does not"
+
+
+def kept(inputs: Sequence[Tensor], count: int) -> int:
+    """How many of a user's own rows go into golden.npz; more than that would hold up each worker's start."""
+    small = 4 * sum(math.prod(size or SIZES[0] for size in tensor.shape[1:]) for tensor in inputs) <= SMALL
+    return min(count, ROWS if small else PICTURES)
 
 
 def photo_inputs(folder: Path, how: Preprocessing) -> tuple[np.ndarray, int]:
@@ -58,13 +126,6 @@ def storable(values: np.ndarray) -> np.ndarray:
     return bundles.as_text(values) if values.dtype.kind in "OS" else values
 
 
-def vocabulary_of(model: Any) -> int:
-    """Of a Keras model's smallest embedding; 2 where none is known, as every integer input takes 0 and 1."""
-    layers = model._flatten_layers() if model is not None else ()
-    sizes = [layer.input_dim for layer in layers if type(layer).__name__ == "Embedding"]
-    return min(sizes, default=2)
-
-
 def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]:
     """Noise, coarse and fine, and plain colours: what is smooth tells other faults than what is not."""
     size = (how.width, how.height)
@@ -76,22 +137,16 @@ def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]
     return [*pictures, Image.new("RGB", size, "black"), Image.new("RGB", size, (200, 120, 40))]
 
 
-def _sizes(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(ANY_SIZE if size is None else size for size in tensor.shape[1:])
-
-
-def _bytes(tensor: Tensor) -> int:
-    return 4 * int(np.prod(_sizes(tensor)))
-
-
-def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int) -> np.ndarray:
+def _random(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int | None, bounds: tuple[float, float]
+) -> np.ndarray:
     if dtype == "string":
         return rng.choice(np.array(TEXTS), shape)
     if dtype == "bool":
         return rng.random(shape) < 0.5
-    if np.issubdtype(np.dtype(dtype), np.integer):
-        values = rng.integers(0, vocabulary, shape).astype(dtype)
+    if vocabulary is not None or np.issubdtype(np.dtype(dtype), np.integer):
+        values = rng.integers(0, vocabulary or 2, shape).astype(dtype)
         if len(shape) == 2 and shape[1] > 1:
             values[: shape[0] // 2, shape[1] // 2 :] = 0  # half of the sequences end early, in padding
         return values
-    return rng.uniform(-1, 1, shape).astype(dtype)
+    return rng.uniform(*bounds, shape).astype(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,13 @@ def _from_json(path: Path) -> list[str]:
         data = json.loads(_text(path))
     except ValueError as fault:
         raise BuildError(f"--labels: {path} is no JSON: {fault}") from fault
-    if isinstance(data, list):
+    if isinstance(data, list) and all(isinstance(label, str | int | float) for label in data):
         return [str(label) for label in data]
-    if isinstance(data, dict) and all(isinstance(value, int) for value in data.values()):
+    if isinstance(data, dict) and all(type(value) is int for value in data.values()):
         return _in_order([(index, label) for label, index in data.items()], path)
     if isinstance(data, dict) and all(key.isdecimal() for key in data):
         return _in_order([(int(key), _label(value)) for key, value in data.items()], path)
-    raise BuildError(f'--labels: {path} is neither a list, nor {{"0": "cat", ...}}, nor {{"cat": 0, ...}}.')
+    raise BuildError(f'--labels: {path} is neither a list of labels, nor {{"0": "cat", ...}}, nor {{"cat": 0, ...}}.')
 
 
 def _label(value: Any) -> str:
@@ -70,6 +71,10 @@ def _in_order(pairs: list[tuple[int, str]], path: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
+        data = path.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's > writes it
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise BuildError(f"--labels: {path} is no text in UTF-8 or UTF-16. Save it as UTF-8.") from fault
+    except OSError as fault:
         raise BuildError(f"--labels: {path} cannot be read: {fault}") from fault

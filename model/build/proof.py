@@ -15,7 +15,8 @@ TOLERANCE = 1e-3  # of each output's largest answer
 @dataclass(frozen=True)
 class Comparison:
     """largest, mean: differences as parts of each output's largest answer. agreement: 0..1, or None where no output
-    has several values to choose the largest of. problem: why the answers cannot be compared, or nothing.
+    has several values to choose the largest of, or two labels in one. problem: why the answers cannot be compared, or
+    nothing.
     """
 
     largest: float
@@ -29,8 +30,11 @@ class Comparison:
         return not self.problem and self.largest <= TOLERANCE and self.agreement in (None, 1.0)
 
 
-def compare(answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Comparison:
-    """All outputs of all instances. Agreement is that of the first output of (n, values)."""
+def compare(answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray], middle: float | None = None) -> Comparison:
+    """All outputs of all instances. Agreement is that of the first output of (n, values).
+
+    middle: where the first output has one value for two labels, what it is above for the second.
+    """
     for number, (answer, expected) in enumerate(zip(answers, wanted, strict=True)):
         if answer.shape != expected.shape:
             problem = f"output {number} has the shape {list(answer.shape)}, Keras' has {list(expected.shape)}"
@@ -38,10 +42,17 @@ def compare(answers: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Comp
     differences = [bundles.differences(answer, expected) for answer, expected in zip(answers, wanted, strict=True)]
     several = next((number for number, values in enumerate(wanted) if _several(values)), None)
     agreement = None
-    if several is not None:
+    if middle is not None:
+        agreement = float(bundles.agree(_both(answers[0], middle), _both(wanted[0], middle), TOLERANCE).mean())
+    elif several is not None:
         agreement = float(bundles.agree(answers[several], wanted[several], TOLERANCE).mean())
     largest = float(np.max([values.max(initial=0) for values in differences]))
     return Comparison(largest, float(np.mean([values.mean() for values in differences])), agreement)
+
+
+def _both(values: np.ndarray, middle: float) -> np.ndarray:
+    """(n, 1) of the second label -> (n, 2) of both."""
+    return np.concatenate([2 * middle - values, values], -1)
 
 
 def _several(values: np.ndarray) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,16 @@ def reasons(bundle: Bundle) -> list[str]:
     answers = bundle.golden_tensors()[1]
     even = all(largest_difference(values, np.broadcast_to(values[:1], values.shape)) < EVEN for values in answers)
     note = "The model answers nearly the same to all random inputs, so they prove little."
-    note += " Give --photos." if bundle.preprocessing is not None else ""
+    note += " Give --photos." if bundle.preprocessing is not None else " Give rows of your own with --inputs."
     photos = bundle.built.get("photos")
     seen = f"photos: {photos['used']} used, {photos['unreadable']} that could not be read." if photos else ""
+    dropped = bundle.built.get("not_finite")
     why = [f"{entry.engine} {entry.outcome}: {entry.reason}" for entry in bundle.candidates if entry.reason]
     return [
         "ms: one call with 1, 4 and 16 instances, one thread, on this machine.",
         f"largest, mean: difference from Keras as a part of its largest answer; {bundle.tolerance:g} is allowed.",
         *([seen] if seen else []),
+        *([f"Inputs left out, as Keras answers NaN or infinity to them: {dropped}."] if dropped else []),
         *why,
         *([note] if even else []),
     ]
@@ -128,13 +131,14 @@ def curl(bundle: Bundle) -> str:
     url = shlex.quote(f"{URL}?model={bundle.name}")
     if bundle.preprocessing is not None:
         return f"curl -F image=@{shlex.quote(str(PHOTO))} {url}"
-    instance: Any = {tensor.name: _example(tensor) for tensor in bundle.inputs}
+    inputs = _sized(bundle)
+    instance: Any = {tensor.name: _example(tensor) for tensor in inputs}
     body = json.dumps({"instances": [instance if len(bundle.inputs) > 1 else next(iter(instance.values()))]})
     send = f"curl -H 'Content-Type: application/json' -d {{}} {url}"
     if len(body) <= LONG:
         return send.format(shlex.quote(body))
-    terms = [f"{json.dumps(tensor.name)}: {_term(tensor)}" for tensor in bundle.inputs]
-    made = f"{{{', '.join(terms)}}}" if len(terms) > 1 else _term(bundle.inputs[0])
+    terms = [f"{json.dumps(tensor.name)}: {_term(tensor)}" for tensor in inputs]
+    made = f"{{{', '.join(terms)}}}" if len(terms) > 1 else _term(inputs[0])
     program = f'import json; print(json.dumps({{"instances": [{made}]}}))'
     return f"python3 -c {shlex.quote(program)} | {send.format('@-')}"
 
@@ -162,6 +166,14 @@ def _shown(tensor: Tensor) -> str:
     return f"{tensor.name}: {tensor.dtype} [{', '.join('any' if size is None else str(size) for size in tensor.shape)}]"
 
 
+def _sized(bundle: Bundle) -> list[Tensor]:
+    """The inputs, axes of any size as long as the golden inputs': the model may not take any shorter."""
+    if not any(None in tensor.shape[1:] for tensor in bundle.inputs):
+        return list(bundle.inputs)
+    asked = bundle.golden_tensors()[0]
+    return [replace(tensor, shape=values.shape) for tensor, values in zip(bundle.inputs, asked, strict=True)]
+
+
 def _value(tensor: Tensor) -> Any:
     return {"string": "text", "bool": False}.get(tensor.dtype, 0 if "int" in tensor.dtype else 0.0)
 
@@ -170,7 +182,7 @@ def _term(tensor: Tensor) -> str:
     """The example as a Python expression, short however large it is."""
     term = repr(_value(tensor))
     for size in reversed(tensor.shape[1:]):
-        term = f"[{term}] * {size or 1}"
+        term = f"[{term}] * {size}"
     return term
 
 

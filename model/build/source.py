@@ -13,8 +13,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.saved_model.experimental import TrackableResource
 
+from .. import families
 from ..bundle import Tensor
 from ..engines.keras import positional
+from .errors import BuildError
 
 _IN_GRAPHS = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*")
 
@@ -28,6 +30,8 @@ class Source:
     model: the Keras model to save as reference; None where its graph is saved instead, for what Keras alone would not
     load again (a SavedModel, code within the model, the functions of an older Keras).
     application: its name in keras.applications, where it is one.
+    vocabularies: whole numbers that an input takes are below it, an entry an input; None where floats are taken.
+    based_on: the name that keras.applications gave the model, or one within it; "" where there is none.
     """
 
     call: Callable[..., Sequence[tf.Tensor]]
@@ -37,6 +41,8 @@ class Source:
     outputs: tuple[Tensor, ...]
     model: keras.Model | None = None
     application: str = ""
+    vocabularies: tuple[int | None, ...] = ()
+    based_on: str = ""
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The reference answers."""
@@ -64,9 +70,50 @@ def of_keras(model: keras.Model, *, graph_only: bool = False, application: str =
     """A Keras model's source. graph_only: Keras alone would not load the file again that it saves."""
     inputs = _tensors(model.inputs, _names(model, "inputs"))
     outputs = _tensors(model.outputs, _names(model, "outputs"))
+    _check_stateless(model)
+    based_on = _based_on(model)
     _make_traceable(model)
     call = tf.function(positional(model), reduce_retracing=True)
-    return Source(call, _tracked(model), model.weights, inputs, outputs, None if graph_only else model, application)
+    kept = None if graph_only else model
+    vocabularies = _vocabularies(model, inputs)
+    return Source(call, _tracked(model), model.weights, inputs, outputs, kept, application, vocabularies, based_on)
+
+
+def _based_on(model: keras.Model) -> str:
+    models = [model, *(layer for layer in model._flatten_layers() if isinstance(layer, keras.Model))]
+    return next((found.name for found in models if families.named_after(found.name)), "")
+
+
+def _check_stateless(model: keras.Model) -> None:
+    names = [layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    if names:
+        raise BuildError(
+            f"Layers keep what one call left for the next (stateful=True): {', '.join(names)}. A server's calls come "
+            "from many clients. Make the same model with stateful=False, new.set_weights(old.get_weights()), build "
+            "that, and send whole sequences."
+        )
+
+
+def _vocabularies(model: keras.Model, inputs: Sequence[Tensor]) -> tuple[int | None, ...]:
+    """Of the embeddings that an input goes into; else for whole numbers that of the smallest embedding there is."""
+    sizes = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    found: list[int | None] = []
+    for symbol, tensor in zip(model.inputs, inputs, strict=True):
+        own = [layer.input_dim for layer in _takers(symbol) if isinstance(layer, keras.layers.Embedding)]
+        whole = np.dtype(tensor.dtype).kind in "iu" if tensor.dtype != "string" else False
+        found.append(min(own) if own else min(sizes, default=2) if whole else None)
+    return tuple(found)
+
+
+def _takers(symbol: Any) -> list[Any]:
+    """The layers that a model's input goes into, also within models that it holds."""
+    layers: list[Any] = []
+    for node in symbol._keras_history.operation._outbound_nodes:
+        layers.append(node.operation)
+        if isinstance(node.operation, keras.Model):
+            for outer, inner in zip(node.input_tensors, node.operation.inputs, strict=False):
+                layers += _takers(inner) if outer is symbol else []
+    return layers
 
 
 def _make_traceable(model: keras.Model) -> None:

@@ -27,7 +27,7 @@ def of(folder: Path) -> dict[str, Any]:
     for name, file in sorted(bundle.engines.items()):
         try:
             difference = bundle.prove(engines.load(name, folder / file.name), name)
-            asked[name] = {"result": "good", "difference": difference, "tolerance": bundle.tolerance}
+            asked[name] = {"result": "good", "difference": difference, "tolerance": bundle.tolerance_of(name)}
         except EngineMissing as missing:
             asked[name] = {"result": "skipped", "reason": missing.message}
         except BundleError as error:

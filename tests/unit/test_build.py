@@ -18,7 +18,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, loaders, proof, report  # noqa: E402
+from model.build import assemble, loaders, proof, reference, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
@@ -216,6 +216,102 @@ def test_text_is_taken(tmp_path: Path) -> None:
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
+def test_the_standard_text_classifier(tmp_path: Path) -> None:
+    """A text without words has the mean of nothing, 0 / 0."""
+    keras.utils.set_random_seed(12)
+    words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=8)
+    layers = [keras.layers.Embedding(5, 4, mask_zero=True), keras.layers.GlobalAveragePooling1D()]
+    model = keras.Sequential([keras.Input((1,), dtype="string"), words, *layers, keras.layers.Dense(1)])
+    bundle = build(of_keras(model), Request(tmp_path, "text", "1"), exporters={})
+    texts, answers = (arrays[0] for arrays in bundle.golden_tensors())
+    assert len(texts) > 60
+    assert "" not in texts
+    assert np.isfinite(answers).all()
+    dropped = bundle.built["not_finite"]
+    assert dropped > 0
+    assert f"Inputs left out, as Keras answers NaN or infinity to them: {dropped}." in report.reasons(bundle)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "log", "arccos"])
+def test_rows_outside_a_functions_range_are_drawn_anew(name: str) -> None:
+    rows = keras.Input((9,))
+    found = reference.ask(of_keras(keras.Model(rows, getattr(keras.ops, name)(rows))), None, None, None)
+    assert len(found.inputs[0]) == found.golden == 72
+    assert np.isfinite(found.answers[0]).all()
+    assert found.told == ({} if name == "arccos" else {"not_finite": 72})
+
+
+@pytest.mark.parametrize(("smallest", "size"), [(16, 16), (25, 32), (200, 256)])
+def test_an_axis_of_any_size_is_as_long_as_the_model_needs(smallest: int, size: int) -> None:
+    series = keras.Input((None, 2))
+    values = keras.layers.Conv1D(3, smallest)(series)
+    source = of_keras(keras.Model(series, keras.layers.GlobalMaxPooling1D()(values)))
+    assert reference.ask(source, None, None, None).inputs[0].shape[1:] == (size, 2)
+
+
+def test_what_needs_more_is_refused_with_what_was_tried() -> None:
+    series = keras.Input((None, 2))
+    source = of_keras(keras.Model(series, keras.layers.Conv1D(3, 300)(series)))
+    with pytest.raises(BuildError, match=r"cannot be run .* 16, 32, 64, 128, 256 were tried: .*--inputs"):
+        reference.ask(source, None, None, None)
+
+
+def test_what_an_embedding_takes_are_whole_numbers() -> None:
+    words, more, other = keras.Input((6,)), keras.Input((4,), dtype="int32"), keras.Input((2,))
+    inner = keras.Sequential([keras.Input((6,)), keras.layers.Embedding(9, 3), keras.layers.Flatten()])
+    values = [inner(words), keras.layers.Flatten()(keras.layers.Embedding(40, 3)(more)), other]
+    source = of_keras(keras.Model([words, more, other], keras.layers.Concatenate()(values)), graph_only=True)
+    assert source.vocabularies == (9, 40, None)
+    first, second, third = reference.ask(source, None, None, None).inputs
+    assert (first.dtype, set(np.unique(first))) == (np.float32, set(range(9)))
+    assert 30 < second.max() < 40
+    assert third.min() < 0 < third.max()
+
+
+def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
+    prices = keras.Input((3,), name="prices")
+    source = of_keras(keras.Model(prices, keras.ops.log(prices - 1000)))
+    with pytest.raises(BuildError, match=r"NaN or infinity to every input.*--inputs"):
+        reference.ask(source, None, None, None)
+    own = np.random.default_rng(0).uniform(900, 3000, (100, 3)).astype(np.float32)
+    bundle = build(source, Request(tmp_path, "prices", "1", ("cat", "dog", "cow"), inputs=[own]), exporters={})
+    kept = bundle.golden_tensors()[0][0]
+    good = (own > 1000).all(1)
+    assert np.array_equal(kept, own[:72][good[:72]])
+    assert bundle.built["not_finite"] == (~good).sum()
+
+
+@pytest.mark.parametrize(("last", "scores"), [("sigmoid", "as_is"), (None, "sigmoid")])
+def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, scores: str) -> None:
+    keras.utils.set_random_seed(13)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, last)])
+    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog")), exporters={})
+    assert bundle.scores == scores
+    assert outcome(bundle, "keras").agreement == 1.0
+
+
+def test_a_base_of_keras_applications_is_known_by_its_name() -> None:
+    base = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False)
+    model = keras.Sequential([keras.Input((32, 32, 3)), base, keras.layers.GlobalAveragePooling2D()])
+    assert of_keras(model).based_on == "mobilenetv2_0.35_32"
+    assert of_keras(dense()).based_on == ""
+
+
+def test_a_model_that_keeps_a_state_is_refused() -> None:
+    layers = [keras.Input(batch_shape=(1, 6, 3)), keras.layers.LSTM(4, stateful=True, name="memory")]
+    with pytest.raises(BuildError, match=r"stateful=True\): memory\. .*stateful=False"):
+        of_keras(keras.Sequential(layers))
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_a_model_that_mixes_rows_is_refused_with_the_reason(tmp_path: Path, batch: int | None) -> None:
+    rows = keras.Input(batch_shape=(batch, 10))
+    values = keras.layers.Dense(3)(rows)
+    source = of_keras(keras.Model(rows, values - keras.ops.mean(values, 0, keepdims=True)))
+    with pytest.raises(BuildError, match=r"answer to a row depends on the others of its batch"):
+        build(source, Request(tmp_path, "m", "1"), exporters={})
+
+
 def augmenting() -> keras.Model:
     """As tutorials have it: augmentation as a model of its own, and what else does something in training alone."""
     keras.utils.set_random_seed(10)
@@ -313,6 +409,7 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         "crashes": "os.kill(os.getpid(), signal.SIGSEGV)",
         "ends": "os._exit(3)",
         "raises": r"raise ValueError('unsupported opset\nand much more')",
+        "tells": "raise ValueError('In Node ' + 'x' * 900 + 'No Op registered for Bitcast')",
         "forgets": "pass",
         "onnx": "open(sys.argv[2], 'w').write('nonsense')",
     }
@@ -320,6 +417,7 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         "crashes": "export: crashed (SIGSEGV)",
         "ends": "export: ended with status 3 and no message",
         "raises": "export: ValueError: unsupported opset",
+        "tells": "export: ValueError: In Node xxx",
         "forgets": "export: wrote no file",
         "onnx": "run: InvalidProtobuf: ",
     }
@@ -330,6 +428,8 @@ def test_exporters_that_fail_lose_their_candidates_alone(tmp_path: Path) -> None
         found = outcome(bundle, engine)
         assert found.outcome == "failed"
         assert found.reason.startswith(why), found.reason
+        assert len(found.reason) < 330
+    assert outcome(bundle, "tells").reason.endswith("xxxNo Op registered for Bitcast")
     assert not (bundle.folder / "model.other").exists()
 
 
@@ -412,6 +512,13 @@ def test_ties_are_no_disagreement() -> None:
     assert "shape" in proof.compare([wanted[0][:1]], wanted).problem
 
 
+@pytest.mark.parametrize(("middle", "agreement"), [(None, None), (0.5, 0.75), (0.0, 1.0)])
+def test_one_score_is_of_two_labels(middle: float | None, agreement: float | None) -> None:
+    wanted = [np.array([[0.1], [0.4], [0.6], [0.9]], np.float32)]
+    assert proof.compare([wanted[0] + 0.15], wanted, middle).agreement == agreement
+    assert proof.compare(wanted, wanted, middle).proven
+
+
 # --- What is printed
 
 
@@ -437,9 +544,12 @@ def test_the_printed_request_is_one_that_the_model_takes(rows: Bundle, tmp_path:
     assert json.loads(sent_by(rows, tmp_path)) == {"instances": [[0.0] * 6]}
     large = Tensor("it's", "float32", (None, 32, 32, 3))
     assert np.shape(json.loads(sent_by(replace(rows, inputs=(large,)), tmp_path))["instances"]) == (1, 32, 32, 3)
-    two = replace(rows, inputs=(large, Tensor("word", "string", (None, None))))
+    golden = {"input_0": np.zeros((8, 32, 32, 3)), "input_1": np.full((8, 3), "a"), "output_0": np.zeros((8, 3))}
+    np.savez(tmp_path / "golden.npz", **golden)
+    inputs = large, Tensor("word", "string", (None, None))
+    two = replace(rows, folder=tmp_path, golden=bundles.File.of(tmp_path / "golden.npz"), inputs=inputs)
     (instance,) = json.loads(sent_by(two, tmp_path))["instances"]
-    assert instance["word"] == ["text"]
+    assert instance["word"] == ["text"] * 3, "as long as the model was asked with"
     assert np.shape(instance["it's"]) == (32, 32, 3)
 
 

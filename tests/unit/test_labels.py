@@ -29,6 +29,18 @@ def test_files_of_every_form(tmp_path: Path, name: str, text: str) -> None:
     assert labels.read(str(tmp_path / name)) == ("cat", "wild dog")
 
 
+@pytest.mark.parametrize("form", ["utf-16-le", "utf-16-be"])
+def test_text_as_powershell_writes_it(tmp_path: Path, form: str) -> None:
+    (tmp_path / "labels.txt").write_bytes("\ufeffcat\r\nüber".encode(form))
+    assert labels.read(str(tmp_path / "labels.txt")) == ("cat", "über")
+
+
+def test_other_bytes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes("über".encode("latin-1"))
+    with pytest.raises(BuildError, match=r"is no text in UTF-8 or UTF-16\. Save it as UTF-8\."):
+        labels.read(str(tmp_path / "labels.txt"))
+
+
 def test_on_the_command_line() -> None:
     assert labels.read("cat, wild dog") == ("cat", "wild dog")
 
@@ -40,6 +52,8 @@ def test_on_the_command_line() -> None:
         ("a.json", '{"0": "cat", "2": "dog"}', "not 0 to 1"),
         ("a.json", '{"cat": 0, "dog": 0}', "not 0 to"),
         ("a.json", '"cat"', "neither a list"),
+        ("a.json", '["cat", ["dog"]]', "neither a list of labels"),
+        ("a.json", '{"cat": true, "dog": false}', "neither a list"),
         ("a.txt", "\n", "none at all"),
         ("a.txt", "cat\ncat", "cat is there twice"),
     ],

@@ -107,6 +107,16 @@ def test_verify_tells_bad_from_good_by_its_status(store: Path, capsys: pytest.Ca
     assert run(store, capsys, "verify", "catdog", "2")[0] == 1
 
 
+def test_verify_tells_the_tolerance_that_an_engine_is_held_to(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def loosen(data: dict[str, Any]) -> None:
+        data["engines"].pop("keras")
+        data["candidates"] = [{"engine": "litert", "outcome": "chosen", "tolerance": 0.25}]
+
+    stores.edit(store / "catdog" / "1", loosen)
+    _, [found] = run_json(store, capsys, "verify", "catdog", "1")
+    assert found["engines"]["litert"]["tolerance"] == 0.25
+
+
 def test_verify_skips_an_engine_that_is_not_installed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def rename(data: dict[str, Any]) -> None:
         data["engines"]["abacus"] = data["engines"].pop("keras")

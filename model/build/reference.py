@@ -1,0 +1,145 @@
+"""What the model is asked, and Keras' own answers to it: the measure of every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engines.batches import in_batches
+from ..preprocess import Preprocessing
+from . import golden
+from .errors import BuildError, reason
+from .source import Source
+
+BATCH = 16
+Arrays = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """inputs, answers: first axis n, finite numbers alone. golden: how many rows, from the first, go into golden.npz.
+
+    told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out.
+    """
+
+    inputs: Arrays
+    answers: Arrays
+    golden: int
+    told: dict[str, Any]
+
+
+def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | None, photos: Path | None) -> Reference:
+    """Ask Keras. own: rows instead of random ones. photos: a folder of pictures that are asked, too.
+
+    Rows to which it answers NaN or infinity are left out, and random ones drawn anew. Raises BuildError where none is
+    left, or the model does not run.
+    """
+    told: dict[str, Any] = {}
+    fallen = 0
+    if own is not None:
+        inputs = list(own)
+        answers, kept = _asked(source, inputs), golden.kept(source.inputs, len(inputs[0]))
+    else:
+        inputs, answers, fallen = _drawn(source, how)
+        kept = len(inputs[0])
+    if photos is not None:
+        if how is None:
+            raise BuildError("--photos needs --preprocess: how a picture becomes the model's input.")
+        pictures, unreadable = golden.photo_inputs(photos, how)
+        told["photos"] = {"used": len(pictures), "unreadable": unreadable}
+        inputs = [np.concatenate([inputs[0], pictures])]
+        more = _asked(source, [pictures])
+        answers = [np.concatenate(pair) for pair in zip(answers, more, strict=True)]
+    good = _finite(answers)
+    if not good.any():
+        raise BuildError(
+            "Keras answers NaN or infinity to every input, so nothing can be proven. Check the weights, and that "
+            "--preprocess is what the model was trained with; give rows of its own range with --inputs FILE.npz."
+        )
+    if fallen + int((~good).sum()):
+        told["not_finite"] = fallen + int((~good).sum())
+    inputs, answers = ([values[good] for values in arrays] for arrays in (inputs, answers))
+    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told)
+
+
+def mixes_rows(source: Source, reference: Reference) -> bool:
+    """Whether the same batch is answered the same twice, but a row otherwise when it comes alone."""
+    together = [values[:BATCH] for values in reference.inputs]
+    alone = [values[:1] for values in reference.inputs]
+    first, again, single = (_asked(source, inputs) for inputs in (together, together, alone))
+    return _even(first, again) and not _even([values[:1] for values in first], single)
+
+
+def _drawn(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
+    """(random inputs, their answers, how many were drawn anew)."""
+    inputs, answers, size = _first_draw(source, how)
+    fallen = 0
+    for draw in range(1, len(golden.BOUNDS) if how is None else 0):
+        bad = ~_finite(answers)
+        if not bad.any():
+            break
+        fallen += int(bad.sum())
+        new = [values[bad] for values in golden.random_inputs(source.inputs, how, source.vocabularies, size, draw)]
+        inputs, answers = _replaced(inputs, bad, new), _replaced(answers, bad, _asked(source, new))
+    return inputs, answers, fallen
+
+
+def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
+    """The same and the size of axes that may have any: the smallest that the model runs at, and with an answer."""
+    free = how is None and any(None in tensor.shape[1:] for tensor in source.inputs)
+    found: tuple[Arrays, Arrays, int] | None = None
+    fault: BuildError | None = None
+    for size in golden.SIZES if free else golden.SIZES[:1]:
+        inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size)
+        try:
+            found = inputs, _asked(source, inputs), size
+        except BuildError as error:
+            fault = fault or error
+            continue
+        if _finite(found[1]).any():
+            return found
+    if found is not None:
+        return found
+    assert fault is not None  # noqa: S101 - or else a size was found
+    if free:
+        sizes = ", ".join(map(str, golden.SIZES))
+        raise BuildError(
+            f"{fault.message} Where an axis may have any size, {sizes} were tried: give rows that the model takes with "
+            "--inputs FILE.npz."
+        ) from fault
+    raise fault
+
+
+def _asked(source: Source, inputs: Sequence[np.ndarray]) -> Arrays:
+    size = source.inputs[0].shape[0] or min(BATCH, len(inputs[0]))
+    try:
+        return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
+    except Exception as fault:  # TensorFlow raises many kinds
+        raise BuildError(f"The model cannot be run on this machine: {reason(fault)}") from fault
+
+
+def _finite(answers: Arrays) -> np.ndarray:
+    """bool (n,)."""
+    good = np.ones(len(answers[0]), bool)
+    for values in answers:
+        if values.dtype.kind == "f":
+            good &= np.isfinite(values).reshape(len(values), -1).all(1)
+    return good
+
+
+def _replaced(whole: Arrays, rows: np.ndarray, parts: Arrays) -> Arrays:
+    found = [values.copy() for values in whole]
+    for values, part in zip(found, parts, strict=True):
+        values[rows] = part
+    return found
+
+
+def _even(left: Arrays, right: Arrays) -> bool:
+    return all(
+        np.allclose(a, b, rtol=1e-3, atol=1e-5) if a.dtype.kind == "f" else np.array_equal(a, b)
+        for a, b in zip(left, right, strict=True)
+    )
