@@ -26,6 +26,8 @@ FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
 LONGEST_TURN = 10
 ACCEPTS = 512  # connections taken at a look, at most
+QUIET_SECONDS = 0.1  # after which those who come are no queue that had been left
+FIRST_ACCEPTS = 1 / 8  # twice that at each look: the first four take one each, and meanwhile others wake
 
 
 class Connections(Threads):
@@ -40,7 +42,10 @@ class Connections(Threads):
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.waiting_conns: set[TConn] = set()  # whose request stands in the queue
         self.others_turn = -math.inf  # until then
-        self.accepts = 1  # connections to take at the next look
+        self.accepts, self.accepted = (
+            FIRST_ACCEPTS,
+            -math.inf,
+        )  # connections to take at the next look; when the last was
         self.met = 0  # connections so far; `nr_conns` does not count those that are closed again at once
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
@@ -71,17 +76,21 @@ class Connections(Threads):
             self.await_first_byte(conn)
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection; twice as many as last time where those did not empty the kernel's queue.
+        """Take a new connection; soon twice as many as last time where those did not empty the kernel's queue.
 
-        An idle worker takes one: with connections that are kept alive, the one that wakes first would else keep all
-        clients for itself. If there are still some at its next look, no other is idle, and they must not wait where
-        nobody counts them: a request's deadline begins when it is read.
+        A worker takes one: with connections that are kept alive, the one that wakes first would else keep all clients
+        for itself. If there are still some at its next look, no other is idle, and they must not wait where nobody
+        counts them: a request's deadline begins when it is read. So one that has many waiting takes all at once.
         """
-        for _ in range(ACCEPTS if self.waiting_conns else self.accepts):
+        now = time.monotonic()
+        if now > self.accepted + QUIET_SECONDS:
+            self.accepts = FIRST_ACCEPTS
+        self.accepted = now
+        for _ in range(ACCEPTS if len(self.waiting_conns) > FEW_CONNECTIONS else max(1, int(self.accepts))):
             before = self.met
             super().accept(listener)
             if self.met == before:
-                self.accepts = 1
+                self.accepts = FIRST_ACCEPTS
                 return
             if self.nr_conns >= self.worker_connections:
                 self.make_room()
