@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -49,8 +48,7 @@ def _nowhere(settings: Settings) -> Collection[str]:
     return ()
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """One protocol. Its part of the OpenAPI document is `openapi/<name>.py`'s.
 
     name: as KILN_DIALECTS, the metrics and the logs have it.

@@ -6,13 +6,12 @@ KILN_PLATFORM names one; without it, its own variables tell. Who sets another KI
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _EVERYWHERE = "0.0.0.0"  # noqa: S104  a container that nobody outside reaches is of no use
 
 
-@dataclass(frozen=True)
-class Platform:
+class Platform(NamedTuple):
     """One platform.
 
     markers: variables, any of which says that it hosts us. settings: setting -> the text that it has here.
@@ -21,7 +20,7 @@ class Platform:
 
     markers: tuple[str, ...]
     settings: Mapping[str, str]
-    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    told: Mapping[str, tuple[str, ...]] = {}
 
 
 PLATFORMS = {

@@ -124,7 +124,7 @@ def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret:
     return field(default=default, metadata={"parse": parse, "meaning": meaning, "secret": secret})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # half the time to make it, in every process that starts
 class Settings:
     """The settings of one process."""
 

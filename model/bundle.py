@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ SCORES = ("as_is", "softmax", "sigmoid")
 SMALLEST_SCALE = 1e-3  # answers below this are taken to be of this size: a difference from zero has no other measure
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A file of the bundle: its name, size in bytes and sha256 in hex."""
 
     name: str
@@ -45,8 +43,7 @@ class File:
         return {"file": self.name, "size": self.size, "sha256": self.sha256}
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """An input or output: its name, numpy dtype ("string" for text), and shape; None where the size varies.
 
     The first axis is the batch.
@@ -66,8 +63,7 @@ class Tensor:
         return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """What the build found out about one engine for this model, kept or thrown out.
 
     engine: as in engines.NAMES. outcome: "chosen", "kept", "thrown out" (it differs from Keras) or "failed" (no file).
@@ -95,11 +91,10 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in bundle.json."""
-        return asdict(self)
+        return self._asdict()
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """A bundle's manifest, read and checked for form. The files are checked by `check_file` and `prove`.
 
     labels: those of the first output's values, or of its two outcomes where it has one value; none where the model
@@ -334,7 +329,7 @@ def _is_tensor(entry: Any) -> bool:
 def _is_candidate(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
-        and entry.keys() <= Candidate.__dataclass_fields__.keys()
+        and entry.keys() <= set(Candidate._fields)
         and isinstance(entry.get("engine"), str)
         and isinstance(entry.get("outcome"), str)
         and isinstance(entry.get("tolerance"), int | float | None)

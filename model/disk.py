@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -78,7 +77,7 @@ def read(folder: Path) -> Bundle:
     Raises BundleError, whatever is wrong with it.
     """
     try:
-        return dataclasses.replace(bundles.read(folder), name=folder.parent.name, version=folder.name)
+        return bundles.read(folder)._replace(name=folder.parent.name, version=folder.name)
     except BundleError:
         raise
     except Exception as fault:  # one odd manifest must not keep the others from being read

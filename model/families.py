@@ -147,7 +147,7 @@ def _key(key: str, value: str) -> dict[str, Any]:
         return {key: int(value)}
     if key in ("mean", "scale"):
         return {key: [float(number) for number in value.split("/")]}
-    if key not in Preprocessing.__dataclass_fields__:
+    if key not in Preprocessing._fields:
         raise ValueError(key)
     return {key: value}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ _PIECE = 256 * 1024  # bytes of golden inputs that an engine is asked at once
 OnBatch = Callable[[str, str, str, int], None]  # name, version, engine, instances
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(NamedTuple):
     """How engines run. threads: of each. max_batch, batch_delay: see batching.py; 1 gathers nothing."""
 
     threads: int = 1

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _NEWEST = re.compile(r"newest ([1-9][0-9]{0,3})", re.ASCII)
 _HOW = 'versions must be "newest N", "all" or a list of versions like ["1", "3"]'
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """newest: how many; None for all. listed: these and no others, in place of `newest`."""
 
     newest: int | None = 1

@@ -12,8 +12,7 @@ import io
 import math
 import struct
 import zlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import (
@@ -87,8 +86,7 @@ _DECODE_FAULTS = (
 )
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds on a picture, checked before decoding: pixels in all, and pixels of the shorter side."""
 
     max_pixels: int = 50_000_000
@@ -111,8 +109,7 @@ class Budget:
             )
 
 
-@dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(NamedTuple):
     """What is done to a picture before the model sees it. Part of the bundle, so that a client can read it.
 
     height, width: the model's input in pixels.
@@ -149,12 +146,13 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """The form kept in bundle.json; mean and scale only where they are used."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items() if value}
+        given = {key: value for key, value in self._asdict().items() if value}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preprocessing:
         """Read the form kept in bundle.json. Raises BundleError naming every problem at once."""
-        known = cls.__dataclass_fields__
+        known, defaults = cls._fields, cls._field_defaults
         problems = [f"unknown key {key!r}" for key in data if key not in known]
         values = {key: value for key, value in data.items() if key in known}
         for side in ("height", "width"):
@@ -169,7 +167,7 @@ class Preprocessing:
             "layout": _LAYOUTS,
         }
         for key, allowed in choices.items():
-            if values.get(key, known[key].default) not in allowed:
+            if values.get(key, defaults[key]) not in allowed:
                 problems.append(f"{key} must be one of {', '.join(allowed)}")
         problems = problems or _range_problems(values)
         if problems:

@@ -12,10 +12,9 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import BadServing
 from .locks import locked
@@ -27,8 +26,7 @@ _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}", re.ASCII)
 _MODE = 0o644
 
 
-@dataclass(frozen=True)
-class Serving:
+class Serving(NamedTuple):
     """How one model is served.
 
     labels: label -> version. split: label or version -> percent of the clients, in the order in which they get their
@@ -36,9 +34,9 @@ class Serving:
     the rest says.
     """
 
-    labels: dict[str, str] = field(default_factory=dict)
-    policy: Policy = Policy()  # noqa: RUF009  frozen
-    split: dict[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
+    policy: Policy = Policy()
+    split: Mapping[str, int] = {}
     served: bool = True
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ wanted; nobody has to tell it. See serving.py for what can be declared beside th
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import random
 import threading
@@ -132,7 +131,7 @@ class Store:
         """
         if not any(version.version for version in self._table(name).versions):
             raise UnknownModel(f"There is no model {name!r} in the store.")
-        serving.change(self._folder / name, lambda before: dataclasses.replace(before, served=served))
+        serving.change(self._folder / name, lambda before: before._replace(served=served))
 
     def load(self) -> None:
         """Bring this process to what the store says, in this thread. Failures do not raise: versions tell them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import ModelNotReady, UnknownVersion
 from .policy import newest_first
@@ -12,8 +12,7 @@ from .split import Split
 from .versions import Model, Version
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One model's versions and labels as they stand.
 
     versions: all that are known, newest first. labels: label -> version, as it answers now. default: for whoever names

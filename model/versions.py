@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class State(StrEnum):
     END = "END"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A version that is proven and ready to answer. Whoever holds it may use it, also after it left the store."""
 
@@ -66,8 +67,7 @@ class Model:
         return self.bundle.to_scores(self.engine(*inputs)[0])
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """One version as it stands. It has a model when it is AVAILABLE, and a reason when something is to be said.
 
     failed: it is at its END because something is wrong with it, not because nobody wants it.

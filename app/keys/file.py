@@ -16,8 +16,8 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PREFIX = "kiln_"  # tells people and scanners of leaked secrets what it is
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -29,8 +29,7 @@ class KeysError(ValueError):
     """The file cannot be used, or a change was refused; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One line. digest: SHA-256 of the key. rate: requests a second, of all workers together; 0 for no limit."""
 
     name: str

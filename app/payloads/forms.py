@@ -6,9 +6,8 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from werkzeug.http import parse_options_header
 
@@ -26,8 +25,7 @@ _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _FOLDED = re.compile(rb"(?:\r\n|\n|\r)[ \t]+")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A part of a form.
 
     name: of its field, empty where it has none. headers: by name in lower case. content: as it was sent.

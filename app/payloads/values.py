@@ -8,9 +8,8 @@ is wrong is searched for where something is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ class BadValues(ValueError):
         super().__init__("; ".join(self.problems))
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(NamedTuple):
     """What a client may send for a kind of dtype: JSON's types, and bytes, which some protocols have in base64."""
 
     types: frozenset[type]
@@ -137,8 +135,7 @@ def _faults(values: list[Any], shape: Sequence[int | None], kind: _Kind, place: 
             yield place(number) + fault
 
 
-@dataclass(frozen=True)
-class _Size:
+class _Size(NamedTuple):
     """Of a list: as declared, or, where that is None, as it is in the first instance."""
 
     declared: int | None

@@ -6,8 +6,7 @@ It owns all of /v1/: a path or method that it does not know is a malformed reque
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import orjson
@@ -52,8 +51,7 @@ class _Anything(BaseConverter):
     weight = 1000
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(NamedTuple):
     """Which model a path names: version as a number without leading zeros."""
 
     name: str

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -196,10 +196,10 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compar
     )
     if "-" in engine and not found.problem and np.isfinite(found.largest):
         # Its weights have fewer bits: it is held to what it did here, and its loss is shown.
-        return replace(figures, tolerance=max(2 * found.largest, proof.TOLERANCE))
+        return figures._replace(tolerance=max(2 * found.largest, proof.TOLERANCE))
     if found.proven:
-        return replace(figures, tolerance=proof.TOLERANCE)
-    return replace(figures, outcome="thrown out", tolerance=proof.TOLERANCE, reason=found.problem or "differs")
+        return figures._replace(tolerance=proof.TOLERANCE)
+    return figures._replace(outcome="thrown out", tolerance=proof.TOLERANCE, reason=found.problem or "differs")
 
 
 def _finite(value: float) -> float | None:
@@ -218,14 +218,14 @@ def _choose(candidates: Sequence[Candidate], asked: str) -> str:
 
 def _told(candidate: Candidate, chosen: str, candidates: Sequence[Candidate]) -> Candidate:
     if candidate.engine == chosen:
-        return replace(candidate, outcome="chosen")
+        return candidate._replace(outcome="chosen")
     if candidate.outcome != "kept":
         return candidate
     if "-" in candidate.engine:
-        return replace(candidate, reason="not exact; taken only when asked for with --engine")
+        return candidate._replace(reason="not exact; taken only when asked for with --engine")
     times = {entry.engine: (entry.milliseconds or {}).get("1", 0.0) for entry in candidates}
     slower = times[candidate.engine] >= times[chosen]
-    return replace(candidate, reason="slower" if slower else f"{chosen} was asked for")
+    return candidate._replace(reason="slower" if slower else f"{chosen} was asked for")
 
 
 def _scores(first: np.ndarray) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +170,7 @@ def _sized(bundle: Bundle) -> list[Tensor]:
     if not any(None in tensor.shape[1:] for tensor in bundle.inputs):
         return list(bundle.inputs)
     asked = bundle.golden_tensors()[0]
-    return [replace(tensor, shape=values.shape) for tensor, values in zip(bundle.inputs, asked, strict=True)]
+    return [tensor._replace(shape=values.shape) for tensor, values in zip(bundle.inputs, asked, strict=True)]
 
 
 def _value(tensor: Tensor) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,9 +20,7 @@ def use(store: Path, name: str, number: str, label: str) -> Serving:
     found = shown.version(folder, Serving())
     if found["state"] != "intact":
         raise BundleError(f"{name} version {number} cannot be used: {found['reason']}")
-    return serving.change(
-        folder.parent, lambda before: dataclasses.replace(before, labels={**before.labels, label: number})
-    )
+    return serving.change(folder.parent, lambda before: before._replace(labels={**before.labels, label: number}))
 
 
 def remove(store: Path, name: str, number: str, *, force: bool) -> None:
@@ -49,4 +46,4 @@ def remove(store: Path, name: str, number: str, *, force: bool) -> None:
 def _without(before: Serving, number: str) -> Serving:
     labels = {label: version for label, version in before.labels.items() if version != number}
     split = before.split if all(before.target(key) != number for key in before.split) else {}
-    return dataclasses.replace(before, labels=labels, split=split)
+    return before._replace(labels=labels, split=split)

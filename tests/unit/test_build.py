@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -543,11 +542,11 @@ def sent_by(bundle: Bundle, folder: Path) -> str:
 def test_the_printed_request_is_one_that_the_model_takes(rows: Bundle, tmp_path: Path) -> None:
     assert json.loads(sent_by(rows, tmp_path)) == {"instances": [[0.0] * 6]}
     large = Tensor("it's", "float32", (None, 32, 32, 3))
-    assert np.shape(json.loads(sent_by(replace(rows, inputs=(large,)), tmp_path))["instances"]) == (1, 32, 32, 3)
+    assert np.shape(json.loads(sent_by(rows._replace(inputs=(large,)), tmp_path))["instances"]) == (1, 32, 32, 3)
     golden = {"input_0": np.zeros((8, 32, 32, 3)), "input_1": np.full((8, 3), "a"), "output_0": np.zeros((8, 3))}
     np.savez(tmp_path / "golden.npz", **golden)
     inputs = large, Tensor("word", "string", (None, None))
-    two = replace(rows, folder=tmp_path, golden=bundles.File.of(tmp_path / "golden.npz"), inputs=inputs)
+    two = rows._replace(folder=tmp_path, golden=bundles.File.of(tmp_path / "golden.npz"), inputs=inputs)
     (instance,) = json.loads(sent_by(two, tmp_path))["instances"]
     assert instance["word"] == ["text"] * 3, "as long as the model was asked with"
     assert np.shape(instance["it's"]) == (32, 32, 3)

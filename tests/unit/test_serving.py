@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import threading
 from collections import Counter
@@ -46,8 +45,8 @@ def test_a_model_that_was_unloaded_keeps_what_is_declared(tmp_path: Path) -> Non
     found = serving.read(written(tmp_path, data))
     assert not found.served
     assert found.to_json() == data
-    after = serving.change(tmp_path, lambda before: dataclasses.replace(before, served=True))
-    assert after == serving.read(tmp_path) == dataclasses.replace(found, served=True)
+    after = serving.change(tmp_path, lambda before: before._replace(served=True))
+    assert after == serving.read(tmp_path) == found._replace(served=True)
     assert json.loads((tmp_path / serving.FILE).read_text()) == {"labels": {"stable": "2"}, "versions": "all"}
     with pytest.raises(BadServing, match="served must be true or false"):
         serving.read(written(tmp_path, {"served": 0}))
@@ -115,7 +114,7 @@ def test_any_json_is_taken_or_refused_clearly(tmp_path_factory: pytest.TempPathF
 
 def test_writers_take_turns_and_readers_see_whole_files(tmp_path: Path) -> None:
     def add(label: str) -> None:
-        serving.change(tmp_path, lambda before: dataclasses.replace(before, labels={**before.labels, label: "1"}))
+        serving.change(tmp_path, lambda before: before._replace(labels={**before.labels, label: "1"}))
 
     threads = [threading.Thread(target=add, args=(f"label{number}",)) for number in range(16)]
     for thread in threads:

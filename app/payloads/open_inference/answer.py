@@ -19,7 +19,7 @@ from .request import HEADER, Asked, Wanted, refuse, refuse_all
 _BINARY = "application/octet-stream"
 
 
-def wanted(asked: Asked, model: Model) -> list[Wanted]:
+def wanted(asked: Asked, model: Model) -> Sequence[Wanted]:
     """What is to be answered: the outputs that were asked for, or all.
 
     Raises RequestError 400 with every one that there is not or that cannot be had so: before anything is computed.

@@ -5,9 +5,8 @@ Texts are those that Triton's clients know, so that they can be matched on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -23,8 +22,7 @@ _ONE_OF = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """An input as it was sent. data: its JSON, nested or flat; None where it is binary, and then content is that."""
 
     name: str
@@ -34,8 +32,7 @@ class Given:
     content: memoryview | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """An output that is asked for. binary: as binary data. classes: how many of the best, with labels; 0 for all of
     its values."""
 
@@ -44,12 +41,11 @@ class Wanted:
     classes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request. outputs: none stands for all of them, and then binary says how."""
 
     inputs: list[Given]
-    outputs: list[Wanted] = field(default_factory=list)
+    outputs: Sequence[Wanted] = ()
     binary: bool = False
     identity: str | None = None
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +14,7 @@ from .faults import bad, shown
 from .values import Fault, convert, is_base64, shape_of, text_of
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request holds: pictures, still encoded, or the model's inputs in the bundle's order.
 
     rows: whether it came as instances, so that the answer has one prediction for each.
@@ -56,8 +54,7 @@ def check_count(count: int, what: str, most: int) -> None:
         raise bad(f"{count} {what} were sent; at most {most} are taken at once.", f"too_many_{what}")
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Column(NamedTuple):
     """The values of one input. place: the index of an instance -> how messages name its value. told: the index of an
     instance and its fault -> the message; None in column form, where the values are looked at as one."""
 
