@@ -19,7 +19,7 @@ from gunicorn.workers.gthread import TConn
 
 from . import answers, plain
 from .arriving import Bodies, Heads
-from .clients import HEAD_BYTES, Idle, discard, is_whole, parser_of, read_now, send_now
+from .clients import HEAD_BYTES, Idle, discard, is_gone, is_whole, parser_of, read_now, send_now
 from .threads import Threads
 
 FEW_CONNECTIONS = 64
@@ -128,6 +128,9 @@ class Connections(Threads):
         """Let a request wait for its turn, refuse it, or leave it to the threads where it is not here as a whole."""
         if data is None:
             return
+        if not data and is_gone(conn.sock):
+            self.drop(conn)
+            return
         request = plain.read(data) if self.express else None
         if request and request.ends > len(data):
             late = time.monotonic() + self.body_seconds
@@ -197,6 +200,12 @@ class Connections(Threads):
         conn.late = late
         self.hand_over(conn, self.handle, conn)
 
+    def drop(self, conn: TConn) -> None:
+        """Close a connection whose client sends no more, at once: no thread is needed for that."""
+        self.leave_poller(conn)
+        util.close(conn.sock)
+        self.nr_conns -= 1
+
     def finish(self, conn: TConn, answer: bytes, *, keep: bool, request: plain.Plain | None = None) -> None:
         """Send an answer to a request of which nothing is left to read, unless the connection is not to be kept.
 
@@ -206,9 +215,7 @@ class Connections(Threads):
         conn.unsent = b""
         sent = send_now(conn.sock, conn, answer)
         if sent and request and not request.keep:
-            self.leave_poller(conn)
-            util.close(conn.sock)
-            self.nr_conns -= 1
+            self.drop(conn)
         elif not sent or not keep:
             self.leave_poller(conn)
             parser_of(conn)

@@ -58,7 +58,7 @@ for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", 
     del sys.modules[_name]
 
 wsgi_app = "api:app"
-bind = [_config.bind or f"{_config.host}:{_config.port}"]
+bind = [_config.address]
 workers = _config.worker_count()
 # A request that is here as a whole is answered in the worker's main loop; threads wait for slow clients. gthread,
 # with bounded waits and JSON errors.

@@ -38,9 +38,9 @@ def main() -> None:
         fresh_settings = settings.read()
     except settings.SettingsError as wrong:
         sys.exit(f"kiln: nothing was reloaded. {wrong}")
-    if _address(fresh_settings) != _address(settings.read(_environment(master))):  # it may have a socket of systemd's
+    if fresh_settings.address != settings.read(_environment(master)).address:  # it may have a socket of systemd's
         sys.exit("kiln: nothing was reloaded. Where the service listens takes a restart: systemctl restart kiln")
-    if trouble := _trouble(_address(fresh_settings)):
+    if trouble := _trouble(fresh_settings.address):
         sys.exit(f"kiln: nothing was reloaded, what ran goes on. {trouble}")
     file = _file(os.environ)
     fresh = file.with_suffix(".new")
@@ -62,10 +62,6 @@ def take_over(environment: MutableMapping[str, str]) -> None:
     for name in filter(_ours, list(environment)):
         del environment[name]
     environment.update(json.loads(file.read_text()))
-
-
-def _address(config: settings.Settings) -> str:
-    return config.bind or f"{config.host}:{config.port}"
 
 
 def _environment(process: int) -> Mapping[str, str]:

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 def _path(text: str) -> str:
     """From where the caller of the launcher stands, which starts this in the project's folder."""
-    return str(Path(os.environ.get("KILN_CWD", "."), text).resolve())
+    return str(Path(os.environ.get("KILN_CWD", "."), text).resolve()) if text else text
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -126,7 +126,7 @@ class Worker(Connections):
             self.work(job)
         elif not self.admission.in_time(now, expiry):
             self.refuse(job, "deadline_exceeded")
-        elif self.admission.admits(len(self.waiting) + self.busy, expiry - now):
+        elif self.admission.admits(self.ahead(), expiry - now):
             self.waiting.append(job)
             self.waiting_conns.add(conn)
         else:
@@ -134,7 +134,11 @@ class Worker(Connections):
 
     def overloaded(self) -> bool:
         """Is there no time for one more request, whatever it is?"""
-        return not self.admission.admits(len(self.waiting) + self.busy, self.admission.deadline)
+        return not self.admission.admits(self.ahead(), self.admission.deadline)
+
+    def ahead(self) -> int:
+        """Requests that are worked on before the next one is. A thread that only sends or closes is not in its way."""
+        return len(self.waiting) + len(self.working)
 
     def job(self, conn: TConn, data: bytes, body: bytearray | None, request: plain.Plain | None) -> Job:
         """What is to be done."""

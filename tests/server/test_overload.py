@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest import openloop
@@ -59,6 +61,17 @@ def test_what_the_main_loop_answers_counts_for_no_thread(start_service: Callable
         return in_flight == 0
 
     wait_for(idle, "no connection in a thread's hands")
+
+
+def test_one_client_after_the_other_is_no_overload(start_service: Callable[..., Server]) -> None:
+    """Each request takes longer than the deadline leaves for waiting, and nobody waits; only connections close."""
+    server = start_service(workers=1, deadline=0.05)
+    large = io.BytesIO()
+    Image.effect_noise((2000, 1500), 50).convert("RGB").save(large, "PNG", compress_level=1)
+    statuses = [
+        requests.post(f"{server.url}/predict", data=large.getvalue(), timeout=10).status_code for _ in range(40)
+    ]
+    assert statuses == [200] * 40
 
 
 @pytest.mark.parametrize("cut", [0, len(head()) + 100])
