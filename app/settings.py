@@ -85,6 +85,14 @@ def _text(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    return _text(text[1:-1] if text.startswith("[") and text.endswith("]") else text)
+
+
+def _folder(text: str) -> Path:
+    return Path(_text(text))
+
+
 def _file(text: str) -> str:
     try:
         readable = not text or (Path(text).is_file() and os.access(text, os.R_OK))
@@ -128,7 +136,7 @@ def _setting(default: Any, parse: Callable[[str], Any], meaning: str, *, secret:
 class Settings:
     """The settings of one process."""
 
-    host: str = _setting("127.0.0.1", _text, "address to listen on; 0.0.0.0 for every interface")
+    host: str = _setting("127.0.0.1", _host, "address to listen on; 0.0.0.0 for every interface")
     port: int = _setting(8000, _integer(1, 65535), "TCP port to listen on")
     bind: str = _setting("", str, "listen here instead of host and port, e.g. unix:/run/kiln/kiln.sock")
     workers: int = _setting(0, _integer(0, 256), "worker processes; 0 for one for each core")
@@ -138,7 +146,7 @@ class Settings:
     platform: str = _setting(
         "", _choice("", *hosting.PLATFORMS), "platform whose port and routes to take; empty finds out by its variables"
     )
-    store: Path = _setting(ROOT / "model" / "store", Path, "folder of model bundles, <name>/<version>/")
+    store: Path = _setting(ROOT / "model" / "store", _folder, "folder of model bundles, <name>/<version>/")
     model: str = _setting("catdog", _text, "name of the model that answers whoever names none")
     models: tuple[str, ...] = _setting((), _names, "models to serve, separated by commas; empty for all in the store")
     engine: str = _setting(
@@ -175,6 +183,12 @@ class Settings:
     trusted_proxies: int = _setting(1, _integer(0, 16), "proxies before the worker whose X-Forwarded-For is believed")
     log_level: str = _setting("info", _choice("debug", "info", "warning", "error"), "least severe level to log")
     access_log: bool = _setting(False, _boolean, "log a line for each request (nginx logs them already)")
+
+    @property
+    def address(self) -> str:
+        """Where gunicorn listens: HOST:PORT with an IPv6 address in brackets, or unix:PATH."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.bind or f"{host}:{self.port}"
 
     def worker_count(self) -> int:
         """Worker processes to start."""

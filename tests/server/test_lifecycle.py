@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import requests
 
+from loadtest.processes import free_port
 from tests import servers
 from tests.servers import ROOT, Server, assert_error, connect, post_head, read_answer, wait_for
 
@@ -84,10 +86,17 @@ def test_a_model_that_is_not_proven_is_not_served(
     damage(store)
     base = start_service(workers=1, store=store, up="/live")
     ready = requests.get(f"{base.url}/ready", timeout=10)
-    assert DAMAGES[damage] in assert_error(ready, 503, "not_ready")["message"]
+    message = assert_error(ready, 503, "not_ready")["message"]
+    assert DAMAGES[damage] in message
+    assert str(store) not in message
     assert int(ready.headers["Retry-After"]) > 0
     answer = requests.post(f"{base.url}/predict", data=photo, timeout=10)
     assert_error(answer, 503, "model_not_ready")
+    if damage in (other_bytes, other_checksum, no_store):  # the others may be copies that are under way, for a while
+        levels = [
+            line["level"] for line in map(json.loads, base.log.read_text().splitlines()) if "END: " in line["message"]
+        ]
+        assert levels == ["warning" if damage is no_store else "error"]
     assert int(answer.headers["Retry-After"]) > 0
     assert requests.get(f"{base.url}/", timeout=10).status_code == 200
     assert requests.get(f"{base.url}/openapi.json", timeout=10).status_code == 200
@@ -113,6 +122,13 @@ def test_live_answers_while_the_model_loads(start_service: Callable[..., Server]
     statuses = {wait_for(lambda: requests.get(f"{base.url}/ready", timeout=10).status_code, "an answer")}
     wait_for(lambda: requests.get(f"{base.url}/ready", timeout=10).status_code == 200, "the model")
     assert statuses <= {200, 503}
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_an_ipv6_address_is_listened_on(tmp_path: Path, photo: bytes) -> None:
+    with servers.gunicorn(tmp_path, bind="", host="::1", port=free_port(), workers=1) as base:
+        assert base.url.startswith("http://[::1]:")
+        assert requests.post(f"{base.url}/predict", data=photo, timeout=10).status_code == 200
 
 
 @contextlib.contextmanager

@@ -45,6 +45,15 @@ def test_models_are_a_list_that_holds_the_default() -> None:
         settings.read({"KILN_MODELS": "pets,lions"})
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "127.0.0.1:8000"), ("::1", "[::1]:8000"), ("[::]", "[::]:8000"), ("node.local", "node.local:8000")],
+)
+def test_the_address_is_as_gunicorn_takes_it(host: str, address: str) -> None:
+    assert settings.read({"KILN_HOST": host}).address == address
+    assert settings.read({"KILN_HOST": host, "KILN_BIND": "unix:/run/k"}).address == "unix:/run/k"
+
+
 def test_every_problem_is_named_at_once() -> None:
     wrong = {"KILN_PORT": "70000", "KILN_ENGINE": "abacus", "KILN_ACCESS_LOG": "maybe", "KILN_WROKERS": "3"}
     with pytest.raises(settings.SettingsError) as caught:
