@@ -12,6 +12,7 @@ from .errors import UnsupportedPicture
 
 _BITS = TiffImagePlugin.BITSPERSAMPLE
 _FORMAT, _SIGNED = TiffImagePlugin.SAMPLEFORMAT, 2
+_STRIP = 1 << 20  # values that are floats at a time: all of a large picture would take four times its memory
 _MEANING, _WHITE_IS_ZERO = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0
 
 
@@ -42,9 +43,12 @@ def to_8_bits(picture: Image.Image) -> Image.Image:
         if picture.mode == "I" and bits == 32 and not signed:
             values = values.view(np.uint32)  # Pillow knows no such mode
         scale = _guessed_scale(values, bits - signed)
-    with np.errstate(over="ignore", invalid="ignore"):
-        grey = np.nan_to_num(values.astype(np.float32) * np.float32(scale))
-    grey = np.clip(grey, 0, 255).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    rows = max(1, _STRIP // values.shape[1])
+    for top in range(0, len(values), rows):
+        with np.errstate(over="ignore", invalid="ignore"):
+            strip = np.nan_to_num(values[top : top + rows].astype(np.float32) * np.float32(scale))
+        grey[top : top + rows] = np.clip(strip, 0, 255)
     return Image.fromarray(255 - grey if tags.get(_MEANING) == _WHITE_IS_ZERO else grey)
 
 

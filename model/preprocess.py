@@ -67,6 +67,7 @@ _ORIENTATION = 0x0112
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 _LARGEST_TOGETHER = 4  # in one request
+_STRIP = 1 << 20  # pixels that are laid on white at a time
 _WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
@@ -367,10 +368,20 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if grey.is_wide(picture):
         picture = grey.to_8_bits(picture)
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        return _on_white(picture)
     return picture.convert("RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """In strips: of the whole picture it would take the memory of four more like it, in strips that of one."""
+    width, height = picture.size
+    result = Image.new("RGB", picture.size)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = picture.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        result.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+    return result
 
 
 def _fit(picture: Image.Image, how: Preprocessing) -> Image.Image:

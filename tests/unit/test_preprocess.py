@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model import errors
+from model import errors, grey, preprocess
 from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
 
 pytestmark = pytest.mark.unit
@@ -131,6 +131,23 @@ def test_transparent_parts_show_white(kind: str) -> None:
     assert difference(encoded(picture, kind, **options), Image.alpha_composite(white, picture)) < 3
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     assert difference(encoded(clear, kind, **options), Image.new("RGB", (20, 20), "white")) < 1
+
+
+def test_large_pictures_take_no_copies_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In strips, the last of them shorter; the pixels are those of the whole."""
+    shades = Image.linear_gradient("L").resize((37, 50))
+    clear = scene().resize((37, 50))
+    clear.putalpha(shades)
+    wide = Image.fromarray(np.arange(37 * 50, dtype=np.uint16).reshape(50, 37) * 35)
+    whole = [decode(encoded(picture, "PNG"), (37, 50), LIMITS) for picture in (clear, wide)]
+    monkeypatch.setattr(preprocess, "_STRIP", 37 * 8)
+    monkeypatch.setattr(grey, "_STRIP", 37 * 8)
+    strips = [decode(encoded(picture, "PNG"), (37, 50), LIMITS) for picture in (clear, wide)]
+    assert [part.tobytes() for part in strips] == [part.tobytes() for part in whole]
+    assert (
+        whole[0].tobytes()
+        == Image.alpha_composite(Image.new("RGBA", (37, 50), "white"), clear).convert("RGB").tobytes()
+    )
 
 
 def test_transparent_palettes_and_grey_with_alpha() -> None:
