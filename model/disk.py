@@ -84,6 +84,12 @@ def read(folder: Path) -> Bundle:
         raise BundleError(f"{folder / MANIFEST} cannot be read: {type(fault).__name__}: {fault}") from fault
 
 
+def named_within(store: Path, message: str) -> str:
+    """A message with the paths as they are in the store: clients are told, too, and where it lies is not their
+    business."""
+    return message.replace(f"{store}{os.sep}", "")
+
+
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if entry.is_dir()]

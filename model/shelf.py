@@ -20,7 +20,7 @@ class Shelf:
 
     def __init__(self, store: Path, name: str) -> None:
         self.name = name
-        self.folder = store / name
+        self._store, self.folder = store, store / name
         self.slots: dict[str, Slot] = {}
         self._serving = serving.Serving()
         self.problem = ""  # why what is declared is not in force
@@ -33,9 +33,10 @@ class Shelf:
             self._look_at_versions()
             self._serving = serving.read(self.folder)
         except BadServing as error:
-            problem = error.message
+            problem = disk.named_within(self._store, error.message)
         except OSError as fault:
-            problem = f"{fault.filename or self.folder} cannot be read: {fault.strerror or fault}"
+            where = disk.named_within(self._store, str(fault.filename or self.folder))
+            problem = f"{where} cannot be read: {fault.strerror or fault}"
         if problem and problem != self.problem:
             logger.error("model %s goes on as before: %s", self.name, problem)
         self.problem = problem
@@ -116,7 +117,7 @@ class Shelf:
 
     def _versions(self, wanted: set[str]) -> list[Version]:
         if not self.slots:
-            none = f"{self.folder} holds no versions (folders named 1, 2, …) of model {self.name!r}."
+            none = f"The store holds no versions (folders {self.name}/1, {self.name}/2, …) of model {self.name!r}."
             reason = self.problem or none
             return [Version(self.name, "", State.END, reason)]
         unwanted = f"Not loaded: the policy is {self._serving.policy}, and no label names it."

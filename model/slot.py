@@ -57,7 +57,7 @@ class Slot:
             self._seen = disk.of_bundle(files, bundle)
             disk.check_sizes(bundle, files)
         except BundleError as error:
-            self._seen, self._incomplete = files, error.message
+            self._seen, self._incomplete = files, disk.named_within(self.folder.parent.parent, error.message)
         self._rested = self._rested + 1 if self._seen == before else 0
 
     @property
@@ -98,7 +98,7 @@ class Slot:
         self._failures += 1
         self._retry_at = float("inf")
         if isinstance(error, ModelError):
-            self._failure = error.message
+            self._failure = disk.named_within(self.folder.parent.parent, error.message)
         else:
             self._failure = f"{type(error).__name__} while loading; see the log."
             self._retry_at = time.monotonic() + min(_FIRST_RETRY * 2 ** (self._failures - 1), _LAST_RETRY)

@@ -28,6 +28,14 @@ LOOK_SECONDS = 1.0
 logger = logging.getLogger("kiln.store")
 
 
+def _level(version: Version) -> int:
+    """How much an operator has to care."""
+    if version.failed:
+        return logging.ERROR
+    nothing_there, holds_on = not version.version, version.state is State.AVAILABLE and version.reason
+    return logging.WARNING if nothing_there or holds_on else logging.INFO
+
+
 class Store:
     """Holds the models of one process. Made after fork; `get` and all that only tells may be called by any thread.
 
@@ -267,8 +275,9 @@ class Store:
             self._tell(Version(name, number, State.END, "It is no longer in the store."))
 
     def _tell(self, version: Version) -> None:
-        said = f"{version.state}: {version.reason}" if version.reason else version.state
-        logger.info("model %s version %s: %s", version.name, version.version or "(none)", said)
+        level, said = _level(version), f"{version.state}: {version.reason}" if version.reason else version.state
+        where = f" (store: {self._folder})" if level > logging.INFO else ""
+        logger.log(level, "model %s version %s: %s%s", version.name, version.version or "(none)", said, where)
         self._on_change(version)
 
     @staticmethod
