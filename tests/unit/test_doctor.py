@@ -48,7 +48,7 @@ def make(tmp_path: Path, old: str = "", new: str = "", service: str = UNIT, **se
     unit_file.write_text(service)
     config = Settings(**({"bind": "unix:/run/kiln/kiln.sock"} | settings))
     tree = nginx.read(conf)
-    gunicorn = {**CONF, "bind": [config.bind or f"{config.host}:{config.port}"]}
+    gunicorn = {**CONF, "bind": [config.address]}
     way, upstream = chains._way(tree, gunicorn["bind"][0])
     return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file))
 
@@ -355,6 +355,15 @@ def test_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(capacity.check(make(tmp_path))) == ""
     assert "want 8 cores" in problems(capacity.check(make(tmp_path, workers=4, engine_threads=2)))
     assert "use 2 of 4 cores" in problems(capacity.check(make(tmp_path, workers=2, engine_threads=1)))
+
+
+def test_memory_for_pictures(tmp_path: Path) -> None:
+    def said(**settings: Any) -> str:
+        return " ".join(found.message for found in memory.check(make(tmp_path, **settings)))
+
+    tight = {"workers": 2, "service": "MemoryMax=600M"}
+    assert "The largest pictures that are taken, one in each worker at a time, need 763 MiB more." in said(**tight)
+    assert "pictures" not in said(**tight, max_pixels=10_000_000)
 
 
 def test_memory(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _WORKER = {"keras": 600 * _MIB}
 _COMPILED_WORKER = 60 * _MIB
 _TIMES = {"keras": 4}
 _COMPILED_TIMES = 2
+_PIXEL = 8  # bytes of each while a picture is decoded: as it is in the file, and as RGB
 
 
 def check(chain: Chain) -> Findings:
@@ -39,6 +40,14 @@ def check(chain: Chain) -> Findings:
         )
     else:
         yield Finding("memory", Level.GOOD, message)
+    pictures = chain.settings.worker_count() * chain.settings.max_pixels * _PIXEL
+    if need <= limit < need + pictures and any(bundle.preprocessing for bundle in _bundles(chain)):
+        yield Finding(
+            "memory",
+            Level.WARNING,
+            f"The largest pictures that are taken, one in each worker at a time, need {pictures / _MIB:,.0f} MiB more.",
+            "Lower KILN_MAX_PIXELS to what your clients send, or take fewer workers or a larger machine.",
+        )
 
 
 def _need(chain: Chain) -> float:
