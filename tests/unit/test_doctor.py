@@ -358,7 +358,7 @@ def test_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_for_pictures(tmp_path: Path) -> None:
-    def said(**settings: Any) -> str:
+    def said(**settings: object) -> str:
         return " ".join(found.message for found in memory.check(make(tmp_path, **settings)))
 
     tight = {"workers": 2, "service": "MemoryMax=600M"}
