@@ -237,6 +237,7 @@ def test_each_can_be_switched_off(make_app: Make) -> None:
     assert client.get("/live", headers=ID).headers["X-Request-ID"] != "fc-1"
 
 
+@pytest.mark.slow
 def test_the_document_has_them(hosted: Flask) -> None:
     kiln = hosted.extensions["kiln"]
     for name in kiln["store"].names():
@@ -252,6 +253,7 @@ def default_of(many_store: Path, make_app: Make) -> Make:
     return functools.cache(lambda name: make_app(store=many_store, model=name, models=(name,), vertex_predict=PREDICT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two", "words", "echo-uint8", "iris"])
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize("path", ["/invocations", PREDICT, "/score", "/invoke"])

@@ -917,6 +917,7 @@ def test_the_document_has_every_path(app: Flask, client: FlaskClient) -> None:
     }
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @hypothesis.given(data=st.data())
 def test_what_it_forbids_is_refused(many_app: Flask, data: st.DataObject) -> None:

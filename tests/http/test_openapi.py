@@ -74,6 +74,7 @@ def one_size(instances: list[Any]) -> bool:
 PATHS = ["/predict", "/v1/models/{name}:predict"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", TENSORS)
 def test_what_it_allows_is_taken_and_the_answer_is_as_it_says(many_app: Flask, name: str, path: str) -> None:
@@ -103,6 +104,7 @@ def test_what_it_allows_is_taken_and_the_answer_is_as_it_says(many_app: Flask, n
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", TENSORS)
 def test_what_it_forbids_is_refused(many_app: Flask, name: str, path: str) -> None:
