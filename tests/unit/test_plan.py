@@ -232,7 +232,36 @@ def test_capacity_is_the_highest_rate_within_the_target(tmp_path: Path, p99: flo
 
 def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
     points = (point(1, 100, 10, None), point(2, 190, 12, None, "3 errors"))
-    assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
+    found = measured.read(report(tmp_path, *points), 50)
+    assert (found.rate, found.cpu, found.warnings) == (100, None, ("others use this machine",))
+    assert "at 1 user with a p99" in found.bound
+
+
+@pytest.mark.parametrize("p99", [10, 32, 40, 60])
+def test_a_target_that_was_reached_bounds_the_capacity(tmp_path: Path, p99: float) -> None:
+    assert measured.read(report(tmp_path, *LADDER), p99).bound == ""
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (LADDER, "at 10 users with a p99 of 60 ms.*300 ms.*more users: ./kiln load --users 10,20,40,80$"),
+        ((point(50, 290, 8, 0.4),), "p99 of 8 ms.*--users 50,100,200,400,800$"),
+        (
+            (*LADDER, point(20, 310, 70, 1.0, "7 x status 503")),
+            r"20 users had faults \(7 x status 503\): measure between",
+        ),
+        ((*LADDER, point(20, 310, 700, 1.0, "7 x status 503")), "at 10 users.*20 users had faults"),
+        ((*LADDER, point(20, 290, 90, 1.0)), "at 20 users with a p99 of 90 ms"),
+        ((point(1, 10, 500, 0.1), *LADDER[1:]), "at 10 users"),  # a cold start is no end of the ladder
+    ],
+)
+def test_a_ladder_that_ended_before_the_target_is_a_lower_bound(
+    tmp_path: Path, points: tuple[dict[str, Any], ...], said: str
+) -> None:
+    bound = measured.read(report(tmp_path, *points), 300).bound
+    assert bound.startswith("Capacity is a lower bound")
+    assert re.search(said, bound), bound
 
 
 def test_no_cpu_at_all_is_no_measurement(tmp_path: Path) -> None:
@@ -245,8 +274,10 @@ PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
 def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--report", str(report(tmp_path, *LADDER)), "--p99", "300", "--min", "2", *PLAN]) == 0
     printed = capsys.readouterr().out
-    assert "300 requests a second, p99 within 300 ms" in printed
-    assert "7 for 2,000 requests a second, at least 2" in printed
+    assert "at least 300 requests a second, p99 within 300 ms" in printed
+    assert "Capacity is a lower bound" in printed
+    assert "7 for 2,000 requests a second, at least 2; fewer may do" in printed
+    assert "p99 is at its target" not in printed
     assert "1,533.00" in printed  # 7 x 219
     assert "others use this machine" in printed
 
@@ -285,7 +316,7 @@ def test_a_level_is_given_of_capacity_and_of_the_cpu(tmp_path: Path, capsys: pyt
     arguments = ("--report", str(report(tmp_path, *points)), "--p99", "300", *PLAN)
     assert plan(tmp_path, *arguments)["scale_out_level"] == 0.5  # two run at least, and one of them may fail
     printed = " ".join(capsys.readouterr().out.split())
-    assert "at 50% of capacity at the latest (45% CPU; p99 is at its target at 90%)" in printed
+    assert "at 50% of capacity at the latest (45% CPU; capacity is at 90%)" in printed
     assert "cost-sensitive, at 70% 63%" in printed
     assert plan(tmp_path, *arguments, "--min", "4")["scale_out_level"] == 0.75
 
@@ -301,7 +332,7 @@ def test_no_level_is_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ("changes", "p99", "message"),
     [
         ({}, "9", "cannot be met: the lowest measured is 10.0 ms"),
-        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 users: 7 x status 429"),
+        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 user: 7 x status 429"),
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
