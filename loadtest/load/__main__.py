@@ -19,7 +19,7 @@ from rich.table import Table
 
 from app import cores
 
-from .. import key, machine
+from .. import key, machine, outputs
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
@@ -36,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     end_on_sigterm()
     console = Console()
+    folder = _path(options.output)
     try:
+        outputs.check(folders=[folder])
         report = _measure(options, console)
-        folder = _path(options.output)
         _write(report, folder)
     except Failed as failed:
         _complain(str(failed))

@@ -321,6 +321,15 @@ def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixtu
     assert url in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("below", ["", "deep/er"])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--url", "http://127.0.0.1:9", "--output", str(tmp_path / "file" / below)]) == 1
+    assert f"{tmp_path / 'file'} is a file; name a folder" in capsys.readouterr().err
+
+
 def test_more_users_than_open_files(capsys: pytest.CaptureFixture[str]) -> None:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert main(["--url", "http://127.0.0.1:9", "--users", str(most)]) == 1

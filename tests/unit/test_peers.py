@@ -323,11 +323,3 @@ def test_options_that_make_no_sense(arguments: list[str], said: str, capsys: pyt
         bench.main(arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
-    if not wrk.available():
-        pytest.skip("wrk is not installed")
-    wanted = command.Wanted([], [16], 1, 1, json=tmp_path / "nowhere" / "x.json")
-    with pytest.raises(Failed, match="there is no folder"):
-        command.run(Console(file=io.StringIO()), wanted)
