@@ -177,6 +177,13 @@ def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: 
     assert profiles.from_csv(file, None).rates == (10.5, 20)
 
 
+@pytest.mark.parametrize("decimals", [2, 3, 6])
+def test_minutes_may_be_rounded(tmp_path: Path, decimals: int) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("minute,rate\n" + "".join(f"{sample / 3:.{decimals}f},{sample}\n" for sample in range(10)))
+    assert profiles.from_csv(file, None) == profiles.Profile("mine.csv", tuple(range(10)), pytest.approx(1 / 3))
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -187,6 +194,17 @@ def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: 
         ("minute,rate\n0,1\n", "at least two lines"),
         ("minute,rate\n0,1\n5,x\n10,-1\n", "line 3 has no two numbers; line 4"),
         ("minute,rate\n0,1\n5,nan\n", "line 3"),
+        (
+            'minute,rate\n0,"1,000"\n',
+            "line 2 has no two numbers; for 1,000 write 1000, or 1.000 if the comma is a decimal",
+        ),
+        ('minute,rate\n0,"1,000,000"\n', "write 1000000 for 1,000,000"),
+        ('minute,rate\n0,"1,000.5"\n', "write 1000.5 for 1,000.5"),
+        ("minute;rate\n0;1.000,5\n", "write 1000.5 for 1.000,5"),
+        ("minute;rate\n0,333;1\n", "write 0.333 for 0,333"),
+        ("minute,rate\n0,1,000\n5,2,000\n", "line 2 has more cells than the first line"),
+        ("minute,rate\n0,1\n1,1\n2,1\n\n4,1\n", "line 6: minutes must rise in equal steps; here by 2, .* by 1"),
+        ("minute,rate\n0.333,1\n0.667,1\n1.333,1\n1.667,1\n", "line 4: .* here by 0.666"),
         ("minute,rate\n0,1\n5,1\n6,1\n", "equal steps"),
         ("minute,rate\n5,1\n0,1\n", "equal steps"),
         ("minute,rate\n0,0\n5,0\n", "every rate is 0"),
