@@ -127,6 +127,10 @@ def _rows(path: Path) -> list[tuple[int, dict[Any, Any]]]:
             file.seek(0)
             reader = csv.DictReader(file, delimiter=max(_SEPARATORS, key=header.count))
             return [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as fault:
+        raise Failed(
+            f"--profile {path.name}: there is no file {path}, and the profiles are {', '.join(NAMES)}."
+        ) from fault
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
         raise Failed(f"{path} cannot be read as CSV: {fault}") from fault
 

@@ -184,6 +184,13 @@ def test_minutes_may_be_rounded(tmp_path: Path, decimals: int) -> None:
     assert profiles.from_csv(file, None) == profiles.Profile("mine.csv", tuple(range(10)), pytest.approx(1 / 3))
 
 
+def test_a_profile_that_is_neither_a_name_nor_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--capacity", "100", "--profile", "spike", *PLAN]) == 1
+    printed = capsys.readouterr().err
+    assert "--profile spike: there is no file" in printed
+    assert "constant, day, spikes" in printed
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
