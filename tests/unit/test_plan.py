@@ -86,6 +86,9 @@ def test_no_base_is_cheaper_than_the_cheapest() -> None:
     for tenth in range(101):
         assert arithmetic.serverless(rates, 100, PUBLISHED, provisioned=tenth / 10).a_month >= best - 1e-6
     assert arithmetic.cheapest_base(rates, 100, base=1, use=0.5) == 0
+    assert arithmetic.cheapest_base(rates, 100, base=0, use=1) == 10
+    year = [float(minute) for minute in range(365 * 24 * 60)]  # each rate another one
+    assert arithmetic.cheapest_base(year, 1, base=1, use=4) == pytest.approx(len(year) * 3 / 4, rel=1e-4)
 
 
 # One machine manages 100. In ten minutes the load rises from 200 to 400, and in ten more it is back.
