@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(asked: argparse.Namespace) -> None:
+    asked.plot = asked.plot and plot.named(asked.plot)
     profile = _profile(asked)
     if asked.report:
         found = measured.read(_path(asked.report), asked.p99)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from loadtest.load.format import FORMAT, VERSION
-from loadtest.plan import arithmetic, measured, profiles, verdicts
+from loadtest.plan import arithmetic, measured, plot, profiles, verdicts
 from loadtest.plan.__main__ import main
 from loadtest.plan.arithmetic import Prices
 from loadtest.plan.verdicts import Fleet
@@ -439,3 +441,40 @@ def test_files_that_cannot_be_written(
     printed = capsys.readouterr()
     assert f"kiln: --{option} {tmp_path / name}: " in printed.err
     assert printed.out == ""
+
+
+def test_the_name_of_a_plot_without_an_ending_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--capacity", "100", "--plot", str(tmp_path / "plain"), *PLAN]) == 0
+    assert f"Written: {tmp_path / 'plain.png'}" in capsys.readouterr().out.replace("\n", "")
+    assert [file.name for file in tmp_path.iterdir()] == ["plain.png"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "unit", "labels"),
+    [
+        (70, "minutes", ["0", "10", "20", "30", "40", "50", "60", "70"]),
+        (24 * 60, "hours", ["0", "3", "6", "9", "12", "15", "18", "21", "24"]),
+        (7 * 24 * 60, "days", ["0", "1", "2", "3", "4", "5", "6", "7"]),
+    ],
+)
+def test_time_has_a_unit_that_gives_whole_numbers(minutes: float, unit: str, labels: list[str]) -> None:
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    plot._times(axes, minutes)
+    figure.draw_without_rendering()
+    shown = [tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if 0 <= tick.get_loc() <= minutes]
+    assert (axes.get_xlabel(), shown) == (unit, labels)
+
+
+@pytest.mark.parametrize(
+    ("steps", "minutes", "group", "said"),
+    [
+        (288, 5, 1, ""),
+        (7 * 1440, 1, 15, ", highest of each 15 minutes"),
+        (365 * 1440, 1, 1440, ", highest of each day"),
+        (5000, 10080, 5, ", highest of each 35 days"),
+    ],
+)
+def test_a_long_profile_is_drawn_by_its_highest(steps: int, minutes: float, group: int, said: str) -> None:
+    assert plot._stretch(profiles.Profile("long", (1.0,) * steps, minutes)) == (group, said)
