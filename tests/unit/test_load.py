@@ -136,6 +136,38 @@ def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> Non
     assert all(took > 0 for took in outcome.answered)
 
 
+def chunked(*pieces: bytes, trailers: bytes = b"") -> bytes:
+    body = b"".join(b"%X;name=value\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [chunked(b'{"predictions": []}'), chunked(b"0\r\n\r\n", 70000 * b"x"), chunked(b"x", trailers=b"A: 1\r\nB: 2\r\n")],
+)
+def test_chunked_answers_are_read_to_their_end(listener: socket.socket, answer: bytes) -> None:
+    thread = serve(listener, answer)
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.1)
+    thread.join()
+    assert outcome.answered
+    assert not outcome.errors
+
+
+def test_every_part_of_a_chunked_answer_is_waited_for() -> None:
+    for answer in (chunked(b"one", b"0\r\n\r\n"), chunked(b"one", trailers=b"A: 1\r\n")):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert [end for end in range(len(body) + 1) if users._complete(head, body[:end])] == [len(body)]
+
+
+@pytest.mark.parametrize("length", [b"nonsense", b"-5", b""])
+def test_a_length_that_is_none_is_an_error(listener: socket.socket, length: bytes) -> None:
+    thread = serve(listener, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + length + b"\r\n")
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.05)
+    thread.join()
+    assert outcome.answered == []
+    assert set(outcome.errors) == {"answer that is no http"}
+
+
 @contextlib.contextmanager
 def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
     """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https."""
