@@ -19,7 +19,7 @@ from rich.table import Table
 
 from app import cores
 
-from .. import key, machine, outputs
+from .. import machine, outputs
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
@@ -83,7 +83,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         models = server.models()
         bodies = [photo.body(options.way) for photo in photos]
         server.try_out(*bodies[0])
-        requests = [users.post(server.host, server.path, body, kind, key.headers()) for body, kind in bodies]
+        requests = [users.post(server.host, server.path, body, kind, server.headers) for body, kind in bodies]
         with console.status("") as status:
             points = ladder.climb(
                 server.address,
@@ -145,7 +145,7 @@ def _server(options: argparse.Namespace, stack: contextlib.ExitStack) -> Target:
         return stack.enter_context(target.started(options.workers or cores.usable(), options.engine))
     server = target.at(options.url, options.pid, _path(options.ca) if options.ca else None, insecure=options.insecure)
     if not server.here and not (options.machine and options.cores):
-        raise Failed(f"{options.url} is another machine: say what it is with --machine TEXT and --cores N.")
+        raise Failed(f"{server.url} is another machine: say what it is with --machine TEXT and --cores N.")
     return server
 
 

@@ -169,8 +169,9 @@ def test_a_length_that_is_none_is_an_error(listener: socket.socket, length: byte
 
 
 @contextlib.contextmanager
-def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
-    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https."""
+def a_server(*statuses: int, certificate: Path | None = None, authorization: str | None = None) -> Iterator[str]:
+    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https. authorization:
+    the header that it wants."""
     turns = itertools.cycle(statuses)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -185,6 +186,8 @@ def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
             self.answer(next(turns), b"{}")
 
         def answer(self, status: int, body: bytes) -> None:
+            if self.headers["Authorization"] != authorization:
+                status = 401
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -360,6 +363,25 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
     (tmp_path / "file").touch()
     assert main(["--url", "http://127.0.0.1:9", "--output", str(tmp_path / "file" / below)]) == 1
     assert f"{tmp_path / 'file'} is a file; name a folder" in capsys.readouterr().err
+
+
+def test_credentials_of_an_address_are_sent_and_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ["--users", "1", "--duration", "0.05", "--output", str(tmp_path)]
+    with a_server(200, authorization="Basic dXNlcjpwQHc=") as url:  # user:p@w
+        address = url.replace("//", "//user:p%40w@")
+        assert main(["--url", address, *output]) == 0
+        assert main(["--url", address.replace("user", "other"), *output]) == 1
+    printed = capsys.readouterr()
+    assert "does not take the user and password" in printed.err
+    assert main(["--url", address, *output]) == 1  # nobody listens there any more
+    assert main(["--url", "http://user:p%40w@", *output]) == 1
+    told = [printed.out, printed.err, *capsys.readouterr(), (tmp_path / "report.html").read_text()]
+    found = (tmp_path / "report.json").read_text()
+    assert json.loads(found)["facts"]["Server"].startswith(f"{url}, ")
+    for text in (*told, found):
+        assert "p%40w" not in text
+        assert "p@w" not in text
+        assert "user:" not in text
 
 
 def test_more_users_than_open_files(capsys: pytest.CaptureFixture[str]) -> None:
