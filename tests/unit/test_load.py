@@ -378,6 +378,7 @@ def test_credentials_of_an_address_are_sent_and_not_told(tmp_path: Path, capsys:
     told = [printed.out, printed.err, *capsys.readouterr(), (tmp_path / "report.html").read_text()]
     found = (tmp_path / "report.json").read_text()
     assert json.loads(found)["facts"]["Server"].startswith(f"{url}, ")
+    assert json.loads(found)["facts"]["Memory"].endswith(" GiB")
     for text in (*told, found):
         assert "p%40w" not in text
         assert "p@w" not in text
