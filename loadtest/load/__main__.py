@@ -23,7 +23,7 @@ from .. import machine, outputs
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
-from .format import FORMAT, VERSION
+from .format import FORMAT, VERSION, error_share
 from .plots import spread_text
 from .target import Target
 
@@ -65,8 +65,7 @@ def _problems(report: dict[str, Any], most: float) -> list[str]:
     """What speaks against the report as a whole. most: part of the requests of a point that may be errors."""
     found = []
     for point in report["points"]:
-        errors = sum(point["errors"].values())
-        share = errors / (errors + sum(point["histogram"]["counts"]) or 1)
+        share = error_share(point)
         if share > most or not point["p99_ms"]:
             found.append(
                 f"{point['users']} users: error rate {share:.4f}, at most {most:g} wanted: {'; '.join(point['faults'])}"

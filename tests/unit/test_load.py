@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from loadtest.load import ladder, page, plots, tls, users
 from loadtest.load.__main__ import main
@@ -91,7 +93,25 @@ def test_the_page_holds_everything_and_escapes_it(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in text
     assert "100 (90–110)" in text
     assert "75 (50–100)" in text
+    assert "1.00 (0.50–1.50)<br>20 (20–21)" in text
     assert "a round without any answer" in text
+
+
+def test_figures_show_errors_spreads_and_whole_users() -> None:
+    failing = a_point(2)
+    failing.errors["status 503"] += 2  # beside six answers
+    points = report(a_point(), failing)["points"]
+    for draw in (plots._throughput, plots._processes):
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        draw(figure, points)
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            assert all(tick == int(tick) for tick in axes.get_xticks())
+        if draw is plots._throughput:
+            assert list(figure.axes[1].lines[0].get_ydata()) == [0, 25]
+        else:
+            assert [len(axes.containers) for axes in figure.axes] == [3, 3]  # bars of the spread, by process
 
 
 @pytest.fixture
