@@ -80,7 +80,7 @@ def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[
     alone = stages.measure()
     outcome = rounds.measure(taking_part, wanted.rounds, wanted.seconds, wanted.levels, tell)
     outcome.left_out = {**left_out, **outcome.left_out}
-    return Findings(taking_part, outcome, wanted.levels, machine.describe(), _versions(names), alone)
+    return Findings(taking_part, outcome, wanted.levels, wanted.seconds, machine.describe(), _versions(names), alone)
 
 
 def _onnx(file: Path) -> Path:

@@ -236,7 +236,7 @@ def findings(**rates: Series) -> Findings:
     names = [name.partition("_")[0] for name in rates]
     taking_part = [one for one in contestants(names, MODELS) if one.name.replace("/", "_") in rates]
     outcome = Outcome({one.name: rates[one.name.replace("/", "_")] for one in taking_part}, [1000.0] * 3)
-    return Findings(taking_part, outcome, [16], {"CPU": "two | cores"}, {"Ray": "ray 2"}, {"engine": Spread((1.0,))})
+    return Findings(taking_part, outcome, [16], 5, {"CPU": "two | cores"}, {"Ray": "ray 2"}, {"engine": Spread((1.0,))})
 
 
 def test_goals_are_those_of_who_took_part() -> None:
@@ -303,6 +303,21 @@ def test_findings_become_json_tables_and_markdown() -> None:
     assert "Left out: bentoml. no wheels [odd]" in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
     assert all(row.count("|") in (3, 5, 6) for row in rows), rows
+
+
+@pytest.mark.parametrize(("rounds", "said"), [(1, "1 round of 5 s"), (2, "2 rounds of 5 s"), (3, "3 rounds of 5 s")])
+def test_a_result_says_how_long_was_measured_and_whether_it_is_enough(rounds: int, said: str) -> None:
+    found = findings(
+        kiln_litert=Series({16: Point([920.0] * rounds, [1.5] * rounds, [10.0] * rounds, [15.0] * rounds)})
+    )
+    found.outcome.bare = [1000.0] * rounds
+    data = found.to_json()
+    assert (data["rounds"], data["seconds"], data["enough_to_publish"]) == (rounds, 5, rounds >= 3)
+    output = io.StringIO()
+    tables.show(Console(file=output, width=160), found)
+    for text in (output.getvalue(), tables.markdown(found)):
+        assert said in text
+        assert ("not enough to publish" in text) == (rounds < 3)
 
 
 # --- The command line
