@@ -125,11 +125,13 @@ def _facts(
         f"One {asked.instance.name}": f"{least}{capacity:,.0f} requests a second, {source}",
         "Machines at peak": f"{nodes:,.0f} for {peak:,.0f} requests a second, at least {fleet.least}{fewer}",
         "Mean use": f"{use:.2f} machines' worth, {use * capacity / peak:.0%} of the peak",
-        "Scale out": _scale_out(asked, fleet, level, cpu),
+        "Scale out": _scale_out(asked, fleet, level, cpu, lower_bound=lower_bound),
     }
 
 
-def _scale_out(asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu: float | None) -> str:
+def _scale_out(
+    asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu: float | None, *, lower_bound: bool
+) -> str:
     if level is None:
         faults = verdicts.at_level(0.01, fleet)
         return (
@@ -140,7 +142,8 @@ def _scale_out(asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu
         missing = "the report has no CPU of the server" if asked.report else "there is no --report"
         share = f"CPU unknown: {missing}; run ./kiln load on the server's machine"
     else:
-        share = f"{level * cpu:.0%} CPU; capacity is at {cpu:.0%}"
+        measured_at = "the highest rate that was measured" if lower_bound else "capacity"
+        share = f"{level * cpu:.0%} CPU; {measured_at} is at {cpu:.0%}"
     return (
         f"at {level:.0%} of capacity at the latest ({share}), so that machines that come {asked.ready:g} minutes "
         "later are in time, and one may fail"

@@ -344,9 +344,14 @@ def test_ways_that_come_too_late_are_marked_and_not_recommended(
 def test_a_level_is_given_of_capacity_and_of_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = (point(1, 100, 10, 0.3), point(2, 300, 60, 0.9))
     arguments = ("--report", str(report(tmp_path, *points)), "--p99", "300", *PLAN)
-    assert plan(tmp_path, *arguments)["scale_out_level"] == 0.5  # two run at least, and one of them may fail
+    found = plan(tmp_path, *arguments)
+    assert found["scale_out_level"] == 0.5  # two run at least, and one of them may fail
+    assert found["capacity_is_a_lower_bound"]
     printed = " ".join(capsys.readouterr().out.split())
-    assert "at 50% of capacity at the latest (45% CPU; capacity is at 90%)" in printed
+    assert "at 50% of capacity at the latest (45% CPU; the highest rate that was measured is at 90%)" in printed
+    reached = (*arguments[:2], "--p99", "60", *PLAN)
+    assert not plan(tmp_path, *reached)["capacity_is_a_lower_bound"]
+    assert "(45% CPU; capacity is at 90%)" in " ".join(capsys.readouterr().out.split())
     assert "cost-sensitive, at 70% 63%" in printed
     assert plan(tmp_path, *arguments, "--min", "4")["scale_out_level"] == 0.75
 
