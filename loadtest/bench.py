@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from . import dialects, machine, memory, nginx, report, rounds, stages, starts, switches, wrk, zoo
+from . import dialects, machine, memory, nginx, outputs, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .peers import command, known
 from .processes import Failed, end_on_sigterm
@@ -105,23 +105,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end_on_sigterm()
     console = Console()
     try:
+        outputs.check((options.json, options.markdown))
         if options.peers is not None:
             return command.run(console, _wanted(options))
         report.machine(console, machine.describe(), machine.warning())
         findings = _measure(console, options.only, options.rounds, options.seconds)
+        _show(console, findings)
+        if options.json:
+            outputs.write(options.json, json.dumps(findings.to_json(), indent=2) + "\n")
     except Failed as failed:
-        console.print(str(failed), style="red", markup=False, highlight=False)
+        console.print(str(failed), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("Stopped; everything that was started is ended.")
         return 130
+    return 1 if findings.faults() else 0
+
+
+def _show(console: Console, findings: Findings) -> None:
     report.findings(console, findings.series, findings.stages, findings.starts, findings.memory)
     report.zoo(console, findings.zoo)
     report.dialects(console, findings.dialects)
     report.goals(console, findings.goals(), findings.faults())
-    if options.json:
-        options.json.write_text(json.dumps(findings.to_json(), indent=2) + "\n")
-    return 1 if findings.faults() else 0
 
 
 def _measure(console: Console, names: Collection[str], count: int, seconds: int) -> Findings:

@@ -7,6 +7,8 @@ import os
 import platform
 from pathlib import Path
 
+import psutil
+
 _PACKAGES = ("gunicorn", "flask", "flask-restful", "ai-edge-litert", "pillow", "numpy", "keras", "tensorflow")
 _BUSY = 0.25  # of the cores, as a load average
 
@@ -15,6 +17,7 @@ def describe() -> dict[str, str]:
     """What a reader needs to judge the figures."""
     return {
         "CPU": f"{_model()}, {os.cpu_count()} cores",
+        "Memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "System": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "Versions": ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name))),

@@ -19,11 +19,11 @@ from rich.table import Table
 
 from app import cores
 
-from .. import key, machine
+from .. import machine, outputs
 from ..photos import FOLDER, WAYS, read_photos
 from ..processes import Failed, end_on_sigterm
 from . import ladder, page, plots, target, users
-from .format import FORMAT, VERSION
+from .format import FORMAT, VERSION, error_share
 from .plots import spread_text
 from .target import Target
 
@@ -36,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     end_on_sigterm()
     console = Console()
+    folder = _path(options.output)
     try:
+        outputs.check(folders=[folder])
         report = _measure(options, console)
-        folder = _path(options.output)
         _write(report, folder)
     except Failed as failed:
         _complain(str(failed))
@@ -64,8 +65,7 @@ def _problems(report: dict[str, Any], most: float) -> list[str]:
     """What speaks against the report as a whole. most: part of the requests of a point that may be errors."""
     found = []
     for point in report["points"]:
-        errors = sum(point["errors"].values())
-        share = errors / (errors + sum(point["histogram"]["counts"]) or 1)
+        share = error_share(point)
         if share > most or not point["p99_ms"]:
             found.append(
                 f"{point['users']} users: error rate {share:.4f}, at most {most:g} wanted: {'; '.join(point['faults'])}"
@@ -82,7 +82,7 @@ def _measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         models = server.models()
         bodies = [photo.body(options.way) for photo in photos]
         server.try_out(*bodies[0])
-        requests = [users.post(server.host, server.path, body, kind, key.headers()) for body, kind in bodies]
+        requests = [users.post(server.host, server.path, body, kind, server.headers) for body, kind in bodies]
         with console.status("") as status:
             points = ladder.climb(
                 server.address,
@@ -144,7 +144,7 @@ def _server(options: argparse.Namespace, stack: contextlib.ExitStack) -> Target:
         return stack.enter_context(target.started(options.workers or cores.usable(), options.engine))
     server = target.at(options.url, options.pid, _path(options.ca) if options.ca else None, insecure=options.insecure)
     if not server.here and not (options.machine and options.cores):
-        raise Failed(f"{options.url} is another machine: say what it is with --machine TEXT and --cores N.")
+        raise Failed(f"{server.url} is another machine: say what it is with --machine TEXT and --cores N.")
     return server
 
 

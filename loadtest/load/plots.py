@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..figures import Spread
+from .format import error_share
 from .watch import GENERATOR
 
 _COLOURS = {"p50_ms": "#1f77b4", "p95_ms": "#ff7f0e", "p99_ms": "#d62728"}
@@ -36,27 +37,44 @@ def _response(figure: Any, points: list[dict[str, Any]]) -> None:
 
 
 def _throughput(figure: Any, points: list[dict[str, Any]]) -> None:
-    axes = figure.subplots()
+    answers, errors = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     users = [point["users"] for point in points]
-    _spread(axes, users, [point["per_second"] for point in points], "answers", "#2ca02c")
-    axes.set(xlabel="users", ylabel="answers a second", ylim=(0, None))
-    _finish(axes)
+    _spread(answers, users, [point["per_second"] for point in points], "answers", "#2ca02c")
+    answers.set(ylabel="answers a second", ylim=(0, None))
+    shares = [100 * error_share(point) for point in points]
+    errors.plot(users, shares, marker="x", color="#d62728", clip_on=False)
+    errors.set(xlabel="users", ylabel="errors, %", ylim=(0, 1.2 * max(1.0, *shares)))
+    _finish(answers)
+    _finish(errors, legend=False)
 
 
-def _spread(axes: Any, users: list[int], values: list[dict[str, Any] | None], label: str, colour: str) -> None:
+def _spread(
+    axes: Any,
+    users: list[int],
+    values: list[dict[str, Any] | None],
+    label: str,
+    colour: str | None = None,
+    style: str = "-",
+) -> None:
     """The median as a line, the range as bars; without the points that have no value."""
     known = [(user, value) for user, value in zip(users, values, strict=True) if value]
     medians = [value["median"] for _, value in known]
     below = [value["median"] - value["min"] for _, value in known]
     above = [value["max"] - value["median"] for _, value in known]
     at = [user for user, _ in known]
-    axes.errorbar(at, medians, yerr=(below, above), marker="o", ms=4, capsize=4, label=label, color=colour)
+    bars = (below, above)
+    axes.errorbar(at, medians, yerr=bars, marker="o", ms=4, capsize=4, label=label, color=colour, linestyle=style)
 
 
-def _finish(axes: Any) -> None:
+def _finish(axes: Any, *, legend: bool = True) -> None:
+    """Of a figure against the number of users."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_xlim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend()
+    if legend:
+        axes.legend()
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -86,25 +104,24 @@ def _processes(figure: Any, points: list[dict[str, Any]]) -> None:
     for name in names:
         style = "--" if name == GENERATOR else "-"
         for axes, key in ((cpu, "cores"), (memory, "memory_mb")):
-            values = [
-                (point["users"], process[key]["median"])
+            found = [
+                (point["users"], process[key])
                 for point in points
                 for process in point["processes"]
                 if process["name"] == name
             ]
-            axes.plot(*zip(*values, strict=True), style, marker="o", ms=3, label=name)
+            _spread(axes, [users for users, _ in found], [value for _, value in found], name, style=style)
     cpu.set(xlabel="users", ylabel="CPU, cores", ylim=(0, None))
     memory.set(xlabel="users", ylabel="memory, MB", ylim=(0, None))
     for axes in (cpu, memory):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        _finish(axes, legend=False)
     handles, labels = cpu.get_legend_handles_labels()
     figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=3)
 
 
 _FIGURES: dict[str, tuple[str, Callable[[Any, list[dict[str, Any]]], None]]] = {
     "response_time.png": ("Response time against concurrency", _response),
-    "throughput.png": ("Throughput against concurrency", _throughput),
+    "throughput.png": ("Throughput and errors against concurrency", _throughput),
     "histogram.png": ("Response times of all answers", _histogram),
     "processes.png": ("CPU and memory of each process", _processes),
 }

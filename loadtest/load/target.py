@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
+import re
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 import psutil
 
@@ -25,8 +27,8 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Target:
-    """address: where to connect. path: of /predict, below the prefix of the URL. roots: processes to watch. tls: of
-    https."""
+    """url: without credentials. address: where to connect. path: of /predict, below the prefix of the URL. roots:
+    processes to watch. tls: of https. headers: with which a client proves who it is."""
 
     url: str
     host: str
@@ -34,6 +36,7 @@ class Target:
     path: str
     roots: Sequence[psutil.Process]
     tls: Tls | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def here(self) -> bool:
@@ -57,7 +60,7 @@ class Target:
         self._ask("POST", self.path, body, kind)
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
-        headers = {"Host": self.host, **key.headers()} | ({"Content-Type": kind} if kind else {})
+        headers = {"Host": self.host, **self.headers} | ({"Content-Type": kind} if kind else {})
         connection = http.client.HTTPConnection(*self.address, timeout=_PATIENCE)
         with contextlib.closing(connection):
             try:
@@ -75,6 +78,8 @@ class Target:
                 raise Failed(f"{self.url} does not speak TLS as is wanted: {fault}. Is it http:// there?") from fault
             except (OSError, http.client.HTTPException) as fault:
                 raise _silent(self.url, fault) from fault
+        if answer.status == 401 and "Authorization" in self.headers:
+            raise Failed(f"{self.url} does not take the user and password of --url. It says {content[:300]!r}")
         if answer.status == 401:
             raise Failed(f"{self.url} wants an API key: give one in {key.VARIABLE}. It says {content[:300]!r}")
         if answer.status != 200:
@@ -83,10 +88,12 @@ class Target:
 
 
 def at(url: str, pids: Sequence[int], authorities: Path | None = None, *, insecure: bool = False) -> Target:
-    """A server that runs. pids: of its first processes, where they run here. authorities, insecure: of `tls.client`,
-    for https alone. Raises Failed where a process does not run, and where nobody can be reached."""
+    """A server that runs. url: may have a user and a password, for basic authentication. pids: of its first processes,
+    where they run here. authorities, insecure: of `tls.client`, for https alone. Raises Failed where a process does not
+    run, and where nobody can be reached."""
+    given, url = url, re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)  # what is told of it has no password
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(given)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError as fault:
         raise Failed(f"{url}: {fault}") from fault
@@ -109,7 +116,17 @@ def at(url: str, pids: Sequence[int], authorities: Path | None = None, *, insecu
             raise Failed(f"There is no process {pid}.")
         roots.append(psutil.Process(pid))
     path = parts.path.rstrip("/").removesuffix("/predict") + "/predict"
-    return Target(url, parts.netloc, (str(resolved[0]), port), path, roots, secured)
+    host = parts.netloc.rpartition("@")[2]
+    headers = {**key.headers(), **_authorization(parts)}
+    return Target(url, host, (str(resolved[0]), port), path, roots, secured, headers)
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    """The header for the user and the password of a URL, or none."""
+    if parts.username is None:
+        return {}
+    pair = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 @contextlib.contextmanager

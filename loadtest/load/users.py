@@ -124,8 +124,11 @@ class _Users:
             return self.failed(user, "connection closed")
         user.got += piece
         head, mark, body = user.got.partition(b"\r\n\r\n")
-        if not mark or len(body) < int(_value(head, b"content-length") or 0):
-            return False
+        try:
+            if not mark or not _complete(head, body):
+                return False
+        except ValueError:
+            return self.failed(user, "answer that is no HTTP")
         self.selector.unregister(user.socket)
         self.count(user, head[9:12].decode(errors="replace"))
         if _value(head, b"connection").lower() == b"close":
@@ -147,6 +150,21 @@ class _Users:
         user.socket = None
         user.rests_until = time.perf_counter() + _PAUSE
         return True
+
+
+def _complete(head: bytes, body: bytes) -> bool:
+    """Is the body all there? Raises ValueError where its length cannot be read."""
+    if not _value(head, b"transfer-encoding").endswith(b"chunked"):
+        return len(body) >= int(_value(head, b"content-length") or 0)
+    at = 0
+    while (line_end := body.find(b"\r\n", at)) >= 0:
+        size = int(body[at:line_end].partition(b";")[0], 16)
+        if size < 0:
+            raise ValueError("a chunk of less than nothing")
+        if size == 0:  # then come trailers, each a line, and an empty line
+            return b"\r\n\r\n" in body[line_end:]
+        at = line_end + 2 + size + 2
+    return False
 
 
 def _value(head: bytes, name: bytes) -> bytes:

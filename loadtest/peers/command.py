@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .. import machine, report, servers, stages, wrk
+from .. import machine, outputs, report, servers, stages, wrk
 from ..processes import ROOT, Failed, plain_environment
 from . import environments, rounds, tables
 from .contestants import contestants
@@ -39,9 +39,6 @@ def run(console: Console, wanted: Wanted) -> int:
     """Measure, print, write. Exit status 1 says that a result is not valid, or that nothing could be measured."""
     if not wrk.available():
         raise Failed("wrk is not installed, which posts the photos. On Debian or Ubuntu: apt-get install wrk")
-    for file in filter(None, (wanted.json, wanted.markdown)):
-        if not file.parent.is_dir():
-            raise Failed(f"{file} cannot be written: there is no folder {file.parent}.")
     report.machine(console, machine.describe(), machine.warning())
     with console.status("") as status, tempfile.TemporaryDirectory(prefix="kiln-peers-") as folder:
         names, left_out = _with_environments(wanted.names or NAMES, console)
@@ -49,9 +46,9 @@ def run(console: Console, wanted: Wanted) -> int:
     found.outcome.left_out = {**left_out, **found.outcome.left_out}
     tables.show(console, found)
     if wanted.json:
-        wanted.json.write_text(json.dumps(found.to_json(), indent=2) + "\n")
+        outputs.write(wanted.json, json.dumps(found.to_json(), indent=2) + "\n")
     if wanted.markdown:
-        wanted.markdown.write_text(tables.markdown(found))
+        outputs.write(wanted.markdown, tables.markdown(found))
     return 1 if found.faults() else 0
 
 
@@ -83,7 +80,7 @@ def _measure(names: Sequence[str], wanted: Wanted, folder: Path, tell: Callable[
     alone = stages.measure()
     outcome = rounds.measure(taking_part, wanted.rounds, wanted.seconds, wanted.levels, tell)
     outcome.left_out = {**left_out, **outcome.left_out}
-    return Findings(taking_part, outcome, wanted.levels, machine.describe(), _versions(names), alone)
+    return Findings(taking_part, outcome, wanted.levels, wanted.seconds, machine.describe(), _versions(names), alone)
 
 
 def _onnx(file: Path) -> Path:

@@ -12,6 +12,7 @@ from .rounds import Outcome, Series
 
 CONNECTIONS = 16  # at which the goals are judged
 _KILN = "kiln/litert"
+_ENOUGH = 3  # rounds: fewer show no spread
 _IMPOSSIBLE = 1.1  # of what the bare loop manages; a little more than 1 for the noise
 # Kiln's answers a second in terms of theirs: by server, or by server and engine.
 _TIMES: Mapping[str, float] = {
@@ -31,11 +32,13 @@ _MEMORY_MB = 100
 
 @dataclass
 class Findings:
-    """All of one run. machine: what it ran on. versions: of each contestant. stages: CPU milliseconds, each alone."""
+    """All of one run. seconds: of each measurement. machine: what it ran on. versions: of each contestant. stages: CPU
+    milliseconds, each alone."""
 
     contestants: Sequence[Contestant]
     outcome: Outcome
     levels: Sequence[int]
+    seconds: int
     machine: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, Spread] = field(default_factory=dict)
@@ -50,6 +53,21 @@ class Findings:
     def bare(self) -> Spread:
         """Pictures a second of the bare loop."""
         return Spread(tuple(self.outcome.bare))
+
+    @property
+    def rounds(self) -> int:
+        """How many there were; each has the bare loop in it."""
+        return len(self.outcome.bare)
+
+    @property
+    def publishable(self) -> bool:
+        """Are there enough rounds to tell a difference from noise?"""
+        return self.rounds >= _ENOUGH
+
+    def effort(self) -> str:
+        """How long was measured, in words, and whether that is enough."""
+        text = f"{self.rounds} {'round' if self.rounds == 1 else 'rounds'} of {self.seconds} s"
+        return text if self.publishable else f"{text}: not enough to publish, which takes at least {_ENOUGH} rounds"
 
     def goals(self) -> list[Goal]:
         """Every goal that can be judged by what was measured."""
@@ -94,6 +112,9 @@ class Findings:
         return {
             "machine": dict(self.machine),
             "versions": dict(self.versions),
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "enough_to_publish": self.publishable,
             "connections": list(self.levels),
             "goals": [goal.to_json() for goal in self.goals()],
             "faults": self.faults(),

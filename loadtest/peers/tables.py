@@ -89,6 +89,7 @@ def show(console: Console, found: Findings) -> None:
             table.add_row(*map(escape, row))
         console.print(table)
     report.goals(console, found.goals(), found.faults())
+    console.print(f"{found.effort()}.", style=None if found.publishable else "yellow", markup=False, highlight=False)
     for name, reason in found.outcome.left_out.items():
         console.print(f"[yellow]{escape(f'{name} is left out: {reason}')}[/]")
 
@@ -97,6 +98,7 @@ def markdown(found: Findings) -> str:
     """For a page of the documentation."""
     parts = ["\n".join(f"- {name}: {value}" for name, value in found.machine.items())]
     parts.append("\n".join(f"- {name}: {value}" for name, value in found.versions.items()))
+    parts.append(f"{found.effort()}." if found.publishable else f"**{found.effort()}.**")
     for sheet in sheets(found):
         parts += [sheet.title + ":"] if sheet.title else []
         parts.append(_markdown_table(sheet))

@@ -35,26 +35,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(asked: argparse.Namespace) -> None:
+    asked.plot = asked.plot and plot.named(asked.plot)
     profile = _profile(asked)
     if asked.report:
         found = measured.read(_path(asked.report), asked.p99)
-        capacity, cpu = found.rate * asked.instance.cores / found.cores, found.cpu
+        capacity, cpu, bound = found.rate * asked.instance.cores / found.cores, found.cpu, found.bound
         warnings = [f"The report warns: {warning}" for warning in found.warnings]
+        warnings += [bound] if bound else []
     else:
-        capacity, cpu, warnings = asked.capacity, None, []
+        capacity, cpu, bound, warnings = asked.capacity, None, "", []
     warnings += asked.instance.warnings()
 
     load = arithmetic.moments(profile.rates, profile.minutes, asked.ready)
     fleet = Fleet(load, capacity, asked.ready, asked.min, not asked.fractional)
     level = arithmetic.scale_out_level(load, capacity, least=fleet.least, whole=fleet.whole)
     judged = _ways(asked, profile.rates, fleet, level)
-    facts = _facts(asked, profile, fleet, level, cpu)
+    facts = _facts(asked, profile, fleet, level, cpu, lower_bound=bool(bound))
 
     # Files first, so that nothing is printed where they cannot be written.
     if asked.plot:
         plot.draw(_path(asked.plot), profile, _running(judged, profile, fleet), judged)
     if asked.json:
-        _write(_path(asked.json), _document(facts, judged, capacity, level, cpu, warnings))
+        _write(_path(asked.json), _document(facts, judged, fleet, level, cpu, warnings, lower_bound=bool(bound)))
 
     console = Console(highlight=False)
     for warning in warnings:
@@ -106,21 +108,30 @@ def _running(judged: Sequence[Verdict], profile: Profile, fleet: Fleet) -> dict[
 
 
 def _facts(
-    asked: argparse.Namespace, profile: Profile, fleet: Fleet, level: float | None, cpu: float | None
+    asked: argparse.Namespace,
+    profile: Profile,
+    fleet: Fleet,
+    level: float | None,
+    cpu: float | None,
+    *,
+    lower_bound: bool,
 ) -> dict[str, str]:
     peak, capacity = max(profile.rates), fleet.capacity
     source = f"p99 within {asked.p99:g} ms" if asked.report else "as given"
     nodes = arithmetic.machines_for(peak, capacity, least=fleet.least)
+    least, fewer = ("at least ", "; fewer may do") if lower_bound else ("", "")
     use = arithmetic.mean_use(profile.rates, capacity)
     return {
-        f"One {asked.instance.name}": f"{capacity:,.0f} requests a second, {source}",
-        "Machines at peak": f"{nodes:,.0f} for {peak:,.0f} requests a second, at least {fleet.least}",
+        f"One {asked.instance.name}": f"{least}{capacity:,.0f} requests a second, {source}",
+        "Machines at peak": f"{nodes:,.0f} for {peak:,.0f} requests a second, at least {fleet.least}{fewer}",
         "Mean use": f"{use:.2f} machines' worth, {use * capacity / peak:.0%} of the peak",
-        "Scale out": _scale_out(asked, fleet, level, cpu),
+        "Scale out": _scale_out(asked, fleet, level, cpu, lower_bound=lower_bound),
     }
 
 
-def _scale_out(asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu: float | None) -> str:
+def _scale_out(
+    asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu: float | None, *, lower_bound: bool
+) -> str:
     if level is None:
         faults = verdicts.at_level(0.01, fleet)
         return (
@@ -131,7 +142,8 @@ def _scale_out(asked: argparse.Namespace, fleet: Fleet, level: float | None, cpu
         missing = "the report has no CPU of the server" if asked.report else "there is no --report"
         share = f"CPU unknown: {missing}; run ./kiln load on the server's machine"
     else:
-        share = f"{level * cpu:.0%} CPU; p99 is at its target at {cpu:.0%}"
+        measured_at = "the highest rate that was measured" if lower_bound else "capacity"
+        share = f"{level * cpu:.0%} CPU; {measured_at} is at {cpu:.0%}"
     return (
         f"at {level:.0%} of capacity at the latest ({share}), so that machines that come {asked.ready:g} minutes "
         "later are in time, and one may fail"
@@ -182,16 +194,19 @@ def _cost(way: Way) -> str:
 def _document(
     facts: dict[str, str],
     judged: Sequence[Verdict],
-    capacity: float,
+    fleet: Fleet,
     level: float | None,
     cpu: float | None,
     warnings: Sequence[str],
+    *,
+    lower_bound: bool,
 ) -> dict[str, Any]:
     best = verdicts.cheapest(judged)
     return {
         "facts": facts,
         "warnings": list(warnings),
-        "capacity": capacity,
+        "capacity": fleet.capacity,
+        "capacity_is_a_lower_bound": lower_bound,
         "cpu_at_capacity": cpu,
         "scale_out_level": level,
         "ways": [

@@ -126,10 +126,17 @@ def beyond(rates: Sequence[float], capacity: float, provisioned: float) -> float
 def cheapest_base(rates: Sequence[float], capacity: float, base: float, use: float) -> float:
     """The machines' worth to provision that make the mix cheapest.
 
-    The cost is a convex line with corners at the profile's own rates, so the lowest is at one of them or at 0.
+    The cost is a convex line with corners at 0 and at the profile's own rates. It falls as long as the compute that a
+    bit more of base spares, paid by use for the part of the time that needs it, costs more than the base:
+    use x share(worth > held) > base. The lowest is where it no longer falls.
     """
-    corners = sorted({0.0, *(rate / capacity for rate in rates)})
-    return min(corners, key=lambda held: serverless_cost(held, beyond(rates, capacity, held), base, use))
+    worths = sorted(rate / capacity for rate in rates)
+
+    def falls(held: float) -> bool:
+        return use * (len(worths) - bisect.bisect_right(worths, held)) / len(worths) > base
+
+    corners = [0.0, *worths]
+    return corners[bisect.bisect_left(corners, True, key=lambda held: not falls(held))]
 
 
 def serverless(rates: Sequence[float], capacity: float, prices: Prices, provisioned: float | None = None) -> Way:

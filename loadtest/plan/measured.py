@@ -13,17 +13,20 @@ from ..processes import Failed
 from .arithmetic import LARGEST, SMALLEST
 
 _LEAST_CPU = 0.005  # of all cores, at what a machine can answer
+_STEPS = 5  # numbers of users that are proposed, each twice the one before
 
 
 @dataclass(frozen=True)
 class Measured:
     """rate: requests a second with p99 within the target. cpu: share of all cores at that rate, None where it was not
-    measured. cores: of the machine that was measured. warnings: what the report says against itself."""
+    measured. cores: of the machine that was measured. warnings: what the report says against itself. bound: why `rate`
+    is a lower bound and how to measure further, in words; empty where p99 was measured up to its target."""
 
     rate: float
     cpu: float | None
     cores: int
     warnings: tuple[str, ...] = ()
+    bound: str = ""
 
 
 def read(path: Path, p99_ms: float) -> Measured:
@@ -80,7 +83,7 @@ def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: t
     if not good:
         lowest = min(points, key=lambda point: point["p99_ms"]["median"])
         refused = [
-            f"{point['users']} users: {'; '.join(point['faults'])}"
+            f"{_users(point['users'])}: {'; '.join(point['faults'])}"
             for point in points
             if point["p99_ms"]["median"] <= p99_ms
         ]
@@ -88,7 +91,7 @@ def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: t
             raise Failed(f"Each point within --p99 {p99_ms:g} ms had faults, and does not count. {'. '.join(refused)}.")
         raise Failed(
             f"--p99 {p99_ms:g} ms cannot be met: the lowest measured is {lowest['p99_ms']['median']:.1f} ms, with "
-            f"{lowest['users']} users. More machines do not make one answer faster."
+            f"{_users(lowest['users'])}. More machines do not make one answer faster."
         )
     best = max(good, key=lambda point: point["per_second"]["median"])
     rate, cpu = best["per_second"]["median"], _cpu(best)
@@ -100,7 +103,35 @@ def _within(points: list[dict[str, Any]], p99_ms: float, cores: int, warnings: t
         after = _cpu(high)
         if cpu is not None and after is not None:
             cpu += part * (after - cpu)
-    return Measured(rate, cpu, cores, warnings)
+    return Measured(rate, cpu, cores, warnings, _bound(points, p99_ms, best))
+
+
+def _bound(points: list[dict[str, Any]], p99_ms: float, best: dict[str, Any]) -> str:
+    """`Measured.bound`. Points with faults prove nothing: who answers with errors may well be quick."""
+    if best["p99_ms"]["median"] == p99_ms:
+        return ""
+    later = [point for point in points if point["users"] > best["users"]]
+    counting = [best, *(point for point in later if not point["faults"])]
+    if any(point["p99_ms"]["median"] > p99_ms for point in counting):
+        return ""
+    last = counting[-1]
+    users, found = last["users"], last["p99_ms"]["median"]
+    text = (
+        f"Capacity is a lower bound: the ladder ended at {_users(users)} with a p99 of {found:.3g} ms, before the "
+        f"target of {p99_ms:g} ms was reached. One machine may manage more; machines and cost may be fewer. "
+    )
+    faulty = next((point for point in later if point["faults"] and point["users"] > users), None)
+    if faulty:
+        faults = "; ".join(faulty["faults"])
+        return f"{text}{_users(faulty['users'])} had faults ({faults}): measure between with ./kiln load --users N,N,…"
+    steps = [users]
+    while len(steps) < _STEPS and steps[-1] * found < users * p99_ms:  # users wait in proportion, where all is busy
+        steps.append(2 * steps[-1])
+    return f"{text}Measure with more users: ./kiln load --users {','.join(map(str, steps))}"
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count} users"
 
 
 def _cpu(point: dict[str, Any]) -> float | None:

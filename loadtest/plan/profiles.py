@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..processes import Failed
 from .arithmetic import LARGEST, SMALLEST
@@ -18,6 +20,8 @@ WITH_MEAN = ("day", "spikes")
 _DAY = 24 * 60.0  # minutes
 _STEPS = 288  # of five minutes
 _SEPARATORS = ",;\t"
+_ROUNDING = 1e-6  # of a step
+_UNLIKE = 0.2  # of a step: more is no rounding
 _SPIKE_STEPS = 12  # an hour a day, as two spikes of half an hour
 
 
@@ -68,44 +72,94 @@ def _spikes(mean: float) -> list[float]:
 
 
 def from_csv(path: Path, peak: float | None) -> Profile:
-    """Columns `minute,rate`, equally spaced, with that header; a comma, a semicolon or a tab between them. peak: scales
-    the highest rate to it.
+    """Columns `minute,rate`, equally spaced, with that header; a comma, a semicolon or a tab between them. Minutes may
+    be rounded. peak: scales the highest rate to it.
 
     Raises Failed with every problem that the file has.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = file.readline()
-            file.seek(0)
-            rows = list(csv.DictReader(file, delimiter=max(_SEPARATORS, key=header.count)))
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise Failed(f"{path} cannot be read as CSV: {fault}") from fault
-    if not rows or not {"minute", "rate"} <= rows[0].keys():
+    rows = _rows(path)
+    if not rows or not {"minute", "rate"} <= rows[0][1].keys():
         raise Failed(
             f"{path}: the first line must be `minute,rate`, with a comma, a semicolon or a tab between "
             "them, and at least two lines of numbers follow it."
         )
-    problems, points = [], list[tuple[float, float]]()
-    for line, row in enumerate(rows, start=2):
+    problems, points = [], list[_Point]()
+    for line, row in rows:
+        minute, rate = row["minute"], row["rate"]
         try:
-            minute, rate = float(row["minute"]), float(row["rate"])
+            points.append(_Point(line, float(minute), _unit(minute), float(rate)))
         except (TypeError, ValueError):
-            hint = "; write 10.5 for 10,5" if any("," in str(value) for value in row.values()) else ""
-            problems.append(f"line {line} has no two numbers{hint}")
+            problems.append(f"line {line} has no two numbers{_hint(minute, rate)}")
             continue
-        if not (abs(minute) <= LARGEST and 0 <= rate <= LARGEST):
+        if any(row.get(None, ())):  # 0,1,000 would be one, not a thousand
+            problems.append(f"line {line} has more cells than the first line")
+        if not (abs(points[-1].minute) <= LARGEST and 0 <= points[-1].rate <= LARGEST):
             problems.append(f"line {line}: minute and rate must be numbers up to {LARGEST:g}, and rate not negative")
-        points.append((minute, rate))
-    steps = [late[0] - early[0] for early, late in itertools.pairwise(points)]
     if not problems:
-        if not steps:
+        if len(points) < 2:
             problems.append("at least two lines of numbers are needed")
-        elif min(steps) <= 0 or max(steps) - min(steps) > 1e-6 * max(steps):
-            problems.append("minutes must rise in equal steps")
-        if not any(rate >= SMALLEST for _, rate in points):
+        elif uneven := _uneven(points):
+            problems.append(uneven)
+        if not any(point.rate >= SMALLEST for point in points):
             problems.append("every rate is 0")
     if problems:
         raise Failed(f"{path}: {'; '.join(problems[:10])}.")
-    highest = max(rate for _, rate in points)
-    factor = 1.0 if peak is None else peak / highest
-    return Profile(path.name, tuple(rate * factor for _, rate in points), steps[0])
+    factor = 1.0 if peak is None else peak / max(point.rate for point in points)
+    minutes = (points[-1].minute - points[0].minute) / (len(points) - 1)
+    return Profile(path.name, tuple(point.rate * factor for point in points), minutes)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A line of a CSV. unit: of the minute's last decimal, as it is written."""
+
+    line: int
+    minute: float
+    unit: float
+    rate: float
+
+
+def _rows(path: Path) -> list[tuple[int, dict[Any, Any]]]:
+    """Lines with their numbers."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=max(_SEPARATORS, key=header.count))
+            return [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as fault:
+        raise Failed(
+            f"--profile {path.name}: there is no file {path}, and the profiles are {', '.join(NAMES)}."
+        ) from fault
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise Failed(f"{path} cannot be read as CSV: {fault}") from fault
+
+
+def _unit(number: str) -> float:
+    """Of the last decimal: 0.001 of 0.333."""
+    decimals = re.fullmatch(r"\s*[-+]?\d*\.(\d+)\s*", number)
+    return 10.0 ** -len(decimals[1]) if decimals else 1.0
+
+
+def _hint(*cells: str | None) -> str:
+    """How to write numbers with a comma; where it may be of thousands, that is said, too."""
+    cell = next((cell.strip() for cell in cells if cell and "," in cell), "")
+    if re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell):
+        return f"; for {cell} write {cell.replace(',', '')}, or {cell.replace(',', '.')} if the comma is a decimal one"
+    if re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell):
+        return f"; write {cell.replace(',', '')} for {cell}"
+    if re.fullmatch(r"[-+]?[\d.]*,\d+", cell):
+        return f"; write {cell.replace('.', '').replace(',', '.')} for {cell}"
+    return ""
+
+
+def _uneven(points: Sequence[_Point]) -> str:
+    """The first step that is unlike the others, in words; empty without one. Steps of rounded minutes differ by one in
+    the last decimal, which a missing line never looks like."""
+    steps = [late.minute - early.minute for early, late in itertools.pairwise(points)]
+    usual, unit = statistics.median(steps), min(point.unit for point in points)
+    allowed = max(_ROUNDING, min(unit / usual * (1 + _ROUNDING), _UNLIKE)) * usual if usual > 0 else 0.0
+    for step, point in zip(steps, points[1:], strict=True):
+        if step <= 0 or abs(step - usual) > allowed:
+            return f"line {point.line}: minutes must rise in equal steps; here by {step:g}, in the median by {usual:g}"
+    return ""

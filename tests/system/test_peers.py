@@ -86,7 +86,7 @@ def test_a_peer_side_by_side_with_kiln() -> None:
         point = series.points[2]
         assert all(value > 0 for value in (*point.per_second, *point.p50_ms, *point.cpu_ms, *series.start_s))
     assert "round 1 of 1: FastAPI + uvicorn, LiteRT, 2 connections" in said
-    assert "FastAPI + uvicorn, LiteRT" in tables.markdown(Findings(taking_part, outcome, [2]))
+    assert "FastAPI + uvicorn, LiteRT" in tables.markdown(Findings(taking_part, outcome, [2], 1))
 
 
 def test_the_command_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

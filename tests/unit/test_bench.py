@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -165,6 +166,27 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("how", [["--only", "stages"], ["--peers", "tutorial"]])
+@pytest.mark.parametrize(
+    ("file", "said"), [("nowhere/x.json", "there is no folder"), ("", "is a folder"), ("a-file/x.json", "no folder")]
+)
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: list[str], file: str, said: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    assert bench.main([*how, "--json", str(tmp_path / file)]) == 1
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert "CPU" not in printed  # of the machine, which is told first
+
+
+def test_every_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--peers", "--json", str(tmp_path), "--markdown", str(tmp_path / "none" / "x.md")]) == 1
+    printed = capsys.readouterr().out
+    assert f"{tmp_path} cannot be written: it is a folder" in printed
+    assert f"there is no folder {tmp_path / 'none'}" in printed
 
 
 def test_switches_are_judged_by_their_slowest_answer_and_what_memory_became() -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from loadtest.load import ladder, page, plots, tls, users
 from loadtest.load.__main__ import main
@@ -91,7 +93,25 @@ def test_the_page_holds_everything_and_escapes_it(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in text
     assert "100 (90–110)" in text
     assert "75 (50–100)" in text
+    assert "1.00 (0.50–1.50)<br>20 (20–21)" in text
     assert "a round without any answer" in text
+
+
+def test_figures_show_errors_spreads_and_whole_users() -> None:
+    failing = a_point(2)
+    failing.errors["status 503"] += 2  # beside six answers
+    points = report(a_point(), failing)["points"]
+    for draw in (plots._throughput, plots._processes):
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        draw(figure, points)
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            assert all(tick == int(tick) for tick in axes.get_xticks())
+        if draw is plots._throughput:
+            assert list(figure.axes[1].lines[0].get_ydata()) == [0, 25]
+        else:
+            assert [len(axes.containers) for axes in figure.axes] == [3, 3]  # bars of the spread, by process
 
 
 @pytest.fixture
@@ -136,9 +156,42 @@ def test_every_answer_and_every_error_is_counted(listener: socket.socket) -> Non
     assert all(took > 0 for took in outcome.answered)
 
 
+def chunked(*pieces: bytes, trailers: bytes = b"") -> bytes:
+    body = b"".join(b"%X;name=value\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [chunked(b'{"predictions": []}'), chunked(b"0\r\n\r\n", 70000 * b"x"), chunked(b"x", trailers=b"A: 1\r\nB: 2\r\n")],
+)
+def test_chunked_answers_are_read_to_their_end(listener: socket.socket, answer: bytes) -> None:
+    thread = serve(listener, answer)
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.1)
+    thread.join()
+    assert outcome.answered
+    assert not outcome.errors
+
+
+def test_every_part_of_a_chunked_answer_is_waited_for() -> None:
+    for answer in (chunked(b"one", b"0\r\n\r\n"), chunked(b"one", trailers=b"A: 1\r\n")):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert [end for end in range(len(body) + 1) if users._complete(head, body[:end])] == [len(body)]
+
+
+@pytest.mark.parametrize("length", [b"nonsense", b"-5", b""])
+def test_a_length_that_is_none_is_an_error(listener: socket.socket, length: bytes) -> None:
+    thread = serve(listener, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + length + b"\r\n")
+    outcome = users.run(listener.getsockname(), [REQUEST], 2, 0.05)
+    thread.join()
+    assert outcome.answered == []
+    assert set(outcome.errors) == {"answer that is no http"}
+
+
 @contextlib.contextmanager
-def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
-    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https."""
+def a_server(*statuses: int, certificate: Path | None = None, authorization: str | None = None) -> Iterator[str]:
+    """Says that it is Kiln, and answers posts with `statuses` in turns; its URL. certificate: of https. authorization:
+    the header that it wants."""
     turns = itertools.cycle(statuses)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -153,6 +206,8 @@ def a_server(*statuses: int, certificate: Path | None = None) -> Iterator[str]:
             self.answer(next(turns), b"{}")
 
         def answer(self, status: int, body: bytes) -> None:
+            if self.headers["Authorization"] != authorization:
+                status = 401
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -319,6 +374,35 @@ def test_options_that_make_no_sense(arguments: list[str]) -> None:
 def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", url]) == 1
     assert url in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", ["", "deep/er"])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--url", "http://127.0.0.1:9", "--output", str(tmp_path / "file" / below)]) == 1
+    assert f"{tmp_path / 'file'} is a file; name a folder" in capsys.readouterr().err
+
+
+def test_credentials_of_an_address_are_sent_and_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ["--users", "1", "--duration", "0.05", "--output", str(tmp_path)]
+    with a_server(200, authorization="Basic dXNlcjpwQHc=") as url:  # user:p@w
+        address = url.replace("//", "//user:p%40w@")
+        assert main(["--url", address, *output]) == 0
+        assert main(["--url", address.replace("user", "other"), *output]) == 1
+    printed = capsys.readouterr()
+    assert "does not take the user and password" in printed.err
+    assert main(["--url", address, *output]) == 1  # nobody listens there any more
+    assert main(["--url", "http://user:p%40w@", *output]) == 1
+    told = [printed.out, printed.err, *capsys.readouterr(), (tmp_path / "report.html").read_text()]
+    found = (tmp_path / "report.json").read_text()
+    assert json.loads(found)["facts"]["Server"].startswith(f"{url}, ")
+    assert json.loads(found)["facts"]["Memory"].endswith(" GiB")
+    for text in (*told, found):
+        assert "p%40w" not in text
+        assert "p@w" not in text
+        assert "user:" not in text
 
 
 def test_more_users_than_open_files(capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,7 @@ def findings(**rates: Series) -> Findings:
     names = [name.partition("_")[0] for name in rates]
     taking_part = [one for one in contestants(names, MODELS) if one.name.replace("/", "_") in rates]
     outcome = Outcome({one.name: rates[one.name.replace("/", "_")] for one in taking_part}, [1000.0] * 3)
-    return Findings(taking_part, outcome, [16], {"CPU": "two | cores"}, {"Ray": "ray 2"}, {"engine": Spread((1.0,))})
+    return Findings(taking_part, outcome, [16], 5, {"CPU": "two | cores"}, {"Ray": "ray 2"}, {"engine": Spread((1.0,))})
 
 
 def test_goals_are_those_of_who_took_part() -> None:
@@ -305,6 +305,21 @@ def test_findings_become_json_tables_and_markdown() -> None:
     assert all(row.count("|") in (3, 5, 6) for row in rows), rows
 
 
+@pytest.mark.parametrize(("rounds", "said"), [(1, "1 round of 5 s"), (2, "2 rounds of 5 s"), (3, "3 rounds of 5 s")])
+def test_a_result_says_how_long_was_measured_and_whether_it_is_enough(rounds: int, said: str) -> None:
+    found = findings(
+        kiln_litert=Series({16: Point([920.0] * rounds, [1.5] * rounds, [10.0] * rounds, [15.0] * rounds)})
+    )
+    found.outcome.bare = [1000.0] * rounds
+    data = found.to_json()
+    assert (data["rounds"], data["seconds"], data["enough_to_publish"]) == (rounds, 5, rounds >= 3)
+    output = io.StringIO()
+    tables.show(Console(file=output, width=160), found)
+    for text in (output.getvalue(), tables.markdown(found)):
+        assert said in text
+        assert ("not enough to publish" in text) == (rounds < 3)
+
+
 # --- The command line
 
 
@@ -323,11 +338,3 @@ def test_options_that_make_no_sense(arguments: list[str], said: str, capsys: pyt
         bench.main(arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
-    if not wrk.available():
-        pytest.skip("wrk is not installed")
-    wanted = command.Wanted([], [16], 1, 1, json=tmp_path / "nowhere" / "x.json")
-    with pytest.raises(Failed, match="there is no folder"):
-        command.run(Console(file=io.StringIO()), wanted)

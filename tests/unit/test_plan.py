@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from loadtest.load.format import FORMAT, VERSION
-from loadtest.plan import arithmetic, measured, profiles, verdicts
+from loadtest.plan import arithmetic, measured, plot, profiles, verdicts
 from loadtest.plan.__main__ import main
 from loadtest.plan.arithmetic import Prices
 from loadtest.plan.verdicts import Fleet
@@ -86,6 +88,9 @@ def test_no_base_is_cheaper_than_the_cheapest() -> None:
     for tenth in range(101):
         assert arithmetic.serverless(rates, 100, PUBLISHED, provisioned=tenth / 10).a_month >= best - 1e-6
     assert arithmetic.cheapest_base(rates, 100, base=1, use=0.5) == 0
+    assert arithmetic.cheapest_base(rates, 100, base=0, use=1) == 10
+    year = [float(minute) for minute in range(365 * 24 * 60)]  # each rate another one
+    assert arithmetic.cheapest_base(year, 1, base=1, use=4) == pytest.approx(len(year) * 3 / 4, rel=1e-4)
 
 
 # One machine manages 100. In ten minutes the load rises from 200 to 400, and in ten more it is back.
@@ -177,6 +182,20 @@ def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: 
     assert profiles.from_csv(file, None).rates == (10.5, 20)
 
 
+@pytest.mark.parametrize("decimals", [2, 3, 6])
+def test_minutes_may_be_rounded(tmp_path: Path, decimals: int) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("minute,rate\n" + "".join(f"{sample / 3:.{decimals}f},{sample}\n" for sample in range(10)))
+    assert profiles.from_csv(file, None) == profiles.Profile("mine.csv", tuple(range(10)), pytest.approx(1 / 3))
+
+
+def test_a_profile_that_is_neither_a_name_nor_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--capacity", "100", "--profile", "spike", *PLAN]) == 1
+    printed = capsys.readouterr().err
+    assert "--profile spike: there is no file" in printed
+    assert "constant, day, spikes" in printed
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -187,6 +206,17 @@ def test_columns_are_separated_as_spreadsheets_do_it(tmp_path: Path, separator: 
         ("minute,rate\n0,1\n", "at least two lines"),
         ("minute,rate\n0,1\n5,x\n10,-1\n", "line 3 has no two numbers; line 4"),
         ("minute,rate\n0,1\n5,nan\n", "line 3"),
+        (
+            'minute,rate\n0,"1,000"\n',
+            "line 2 has no two numbers; for 1,000 write 1000, or 1.000 if the comma is a decimal",
+        ),
+        ('minute,rate\n0,"1,000,000"\n', "write 1000000 for 1,000,000"),
+        ('minute,rate\n0,"1,000.5"\n', "write 1000.5 for 1,000.5"),
+        ("minute;rate\n0;1.000,5\n", "write 1000.5 for 1.000,5"),
+        ("minute;rate\n0,333;1\n", "write 0.333 for 0,333"),
+        ("minute,rate\n0,1,000\n5,2,000\n", "line 2 has more cells than the first line"),
+        ("minute,rate\n0,1\n1,1\n2,1\n\n4,1\n", "line 6: minutes must rise in equal steps; here by 2, .* by 1"),
+        ("minute,rate\n0.333,1\n0.667,1\n1.333,1\n1.667,1\n", "line 4: .* here by 0.666"),
         ("minute,rate\n0,1\n5,1\n6,1\n", "equal steps"),
         ("minute,rate\n5,1\n0,1\n", "equal steps"),
         ("minute,rate\n0,0\n5,0\n", "every rate is 0"),
@@ -232,7 +262,36 @@ def test_capacity_is_the_highest_rate_within_the_target(tmp_path: Path, p99: flo
 
 def test_points_with_errors_and_without_cpu(tmp_path: Path) -> None:
     points = (point(1, 100, 10, None), point(2, 190, 12, None, "3 errors"))
-    assert measured.read(report(tmp_path, *points), 50) == measured.Measured(100, None, 2, ("others use this machine",))
+    found = measured.read(report(tmp_path, *points), 50)
+    assert (found.rate, found.cpu, found.warnings) == (100, None, ("others use this machine",))
+    assert "at 1 user with a p99" in found.bound
+
+
+@pytest.mark.parametrize("p99", [10, 32, 40, 60])
+def test_a_target_that_was_reached_bounds_the_capacity(tmp_path: Path, p99: float) -> None:
+    assert measured.read(report(tmp_path, *LADDER), p99).bound == ""
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (LADDER, "at 10 users with a p99 of 60 ms.*300 ms.*more users: ./kiln load --users 10,20,40,80$"),
+        ((point(50, 290, 8, 0.4),), "p99 of 8 ms.*--users 50,100,200,400,800$"),
+        (
+            (*LADDER, point(20, 310, 70, 1.0, "7 x status 503")),
+            r"20 users had faults \(7 x status 503\): measure between",
+        ),
+        ((*LADDER, point(20, 310, 700, 1.0, "7 x status 503")), "at 10 users.*20 users had faults"),
+        ((*LADDER, point(20, 290, 90, 1.0)), "at 20 users with a p99 of 90 ms"),
+        ((point(1, 10, 500, 0.1), *LADDER[1:]), "at 10 users"),  # a cold start is no end of the ladder
+    ],
+)
+def test_a_ladder_that_ended_before_the_target_is_a_lower_bound(
+    tmp_path: Path, points: tuple[dict[str, Any], ...], said: str
+) -> None:
+    bound = measured.read(report(tmp_path, *points), 300).bound
+    assert bound.startswith("Capacity is a lower bound")
+    assert re.search(said, bound), bound
 
 
 def test_no_cpu_at_all_is_no_measurement(tmp_path: Path) -> None:
@@ -245,8 +304,10 @@ PLAN = ("--peak", "2000", "--instance", "c5.large:2:219")
 def test_a_plan_from_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--report", str(report(tmp_path, *LADDER)), "--p99", "300", "--min", "2", *PLAN]) == 0
     printed = capsys.readouterr().out
-    assert "300 requests a second, p99 within 300 ms" in printed
-    assert "7 for 2,000 requests a second, at least 2" in printed
+    assert "at least 300 requests a second, p99 within 300 ms" in printed
+    assert "Capacity is a lower bound" in printed
+    assert "7 for 2,000 requests a second, at least 2; fewer may do" in printed
+    assert "p99 is at its target" not in printed
     assert "1,533.00" in printed  # 7 x 219
     assert "others use this machine" in printed
 
@@ -283,9 +344,14 @@ def test_ways_that_come_too_late_are_marked_and_not_recommended(
 def test_a_level_is_given_of_capacity_and_of_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points = (point(1, 100, 10, 0.3), point(2, 300, 60, 0.9))
     arguments = ("--report", str(report(tmp_path, *points)), "--p99", "300", *PLAN)
-    assert plan(tmp_path, *arguments)["scale_out_level"] == 0.5  # two run at least, and one of them may fail
+    found = plan(tmp_path, *arguments)
+    assert found["scale_out_level"] == 0.5  # two run at least, and one of them may fail
+    assert found["capacity_is_a_lower_bound"]
     printed = " ".join(capsys.readouterr().out.split())
-    assert "at 50% of capacity at the latest (45% CPU; p99 is at its target at 90%)" in printed
+    assert "at 50% of capacity at the latest (45% CPU; the highest rate that was measured is at 90%)" in printed
+    reached = (*arguments[:2], "--p99", "60", *PLAN)
+    assert not plan(tmp_path, *reached)["capacity_is_a_lower_bound"]
+    assert "(45% CPU; capacity is at 90%)" in " ".join(capsys.readouterr().out.split())
     assert "cost-sensitive, at 70% 63%" in printed
     assert plan(tmp_path, *arguments, "--min", "4")["scale_out_level"] == 0.75
 
@@ -301,7 +367,7 @@ def test_no_level_is_in_time(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ("changes", "p99", "message"),
     [
         ({}, "9", "cannot be met: the lowest measured is 10.0 ms"),
-        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 users: 7 x status 429"),
+        ({"points": [point(1, 90, 2.9, None, "7 x status 429")]}, "300", "1 user: 7 x status 429"),
         ({"version": 99}, "300", "version 99; this one reads version"),
         ({"format": "other"}, "300", "no report of ./kiln load"),
         ({"points": [{}]}, "300", "is damaged"),
@@ -380,3 +446,40 @@ def test_files_that_cannot_be_written(
     printed = capsys.readouterr()
     assert f"kiln: --{option} {tmp_path / name}: " in printed.err
     assert printed.out == ""
+
+
+def test_the_name_of_a_plot_without_an_ending_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--capacity", "100", "--plot", str(tmp_path / "plain"), *PLAN]) == 0
+    assert f"Written: {tmp_path / 'plain.png'}" in capsys.readouterr().out.replace("\n", "")
+    assert [file.name for file in tmp_path.iterdir()] == ["plain.png"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "unit", "labels"),
+    [
+        (70, "minutes", ["0", "10", "20", "30", "40", "50", "60", "70"]),
+        (24 * 60, "hours", ["0", "3", "6", "9", "12", "15", "18", "21", "24"]),
+        (7 * 24 * 60, "days", ["0", "1", "2", "3", "4", "5", "6", "7"]),
+    ],
+)
+def test_time_has_a_unit_that_gives_whole_numbers(minutes: float, unit: str, labels: list[str]) -> None:
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    plot._times(axes, minutes)
+    figure.draw_without_rendering()
+    shown = [tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if 0 <= tick.get_loc() <= minutes]
+    assert (axes.get_xlabel(), shown) == (unit, labels)
+
+
+@pytest.mark.parametrize(
+    ("steps", "minutes", "group", "said"),
+    [
+        (288, 5, 1, ""),
+        (7 * 1440, 1, 15, ", highest of each 15 minutes"),
+        (365 * 1440, 1, 1440, ", highest of each day"),
+        (5000, 10080, 5, ", highest of each 35 days"),
+    ],
+)
+def test_a_long_profile_is_drawn_by_its_highest(steps: int, minutes: float, group: int, said: str) -> None:
+    assert plot._stretch(profiles.Profile("long", (1.0,) * steps, minutes)) == (group, said)
