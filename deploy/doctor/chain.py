@@ -21,6 +21,7 @@ from .nginx import Directive, Way
 from .unit import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "deploy" / "nginx.conf"
 # gunicorn itself says what is in force: its file as it computes, its command line, its defaults. The file makes a
 # folder, which on_exit takes away.
 _READ = """
@@ -91,12 +92,27 @@ def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None
         tree = nginx.read(nginx_file)
     except (nginx.NginxError, OSError) as wrong:
         tree = []
-        findings.append(_problem(str(wrong), "Name nginx's configuration with --nginx."))
+        findings.append(_problem(str(wrong), "Mend it, or name nginx's configuration with --nginx."))
+    findings += _nginx_says(nginx_file)
     conf = _gunicorn(environment, service)
     if conf is None:
         return None, [*findings, _problem("deploy/gunicorn.conf.py cannot be run.", "Try ./kiln run, which says why.")]
     way, upstream = _way(tree, conf["bind"][0])
     return Chain(config, conf, tree, way, upstream, service), findings
+
+
+def _nginx_says(file: Path) -> list[Finding]:
+    """nginx's own word on its file. The one that ships is for another place, and may not fit this machine."""
+    program = nginx.program()
+    if program is None or not file.is_file() or file.resolve() == SHIPPED:
+        return []
+    try:
+        refusal = nginx.refusal(program, file)
+    except nginx.NotTried as reason:
+        return [Finding("files", Level.WARNING, f"nginx -t was not tried to its end: {reason}.", "Run this as root.")]
+    if refusal:
+        return [_problem(f"nginx does not start with {file}: {refusal}.", "Mend it; nginx -t looks again.")]
+    return [Finding("files", Level.GOOD, f"nginx -t takes {file}.")]
 
 
 def _problem(message: str, remedy: str) -> Finding:

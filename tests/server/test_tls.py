@@ -164,8 +164,9 @@ def test_metrics_on_port_80_are_for_this_machine_only(tls: Tls, path: str) -> No
     )
 
 
-def test_doctor_finds_metrics_closed_with_tls(tmp_path: Path) -> None:
-    (tmp_path / "nginx.conf").write_text(servers.with_tls(servers.NGINX_CONF.read_text()))
+def test_doctor_finds_metrics_closed_with_tls(tls: Tls, tmp_path: Path) -> None:
+    text = servers.with_tls(servers.nginx_conf(tmp_path, Path("/run/kiln"), 80)).replace("127.0.0.1:80 ", "80 ")
+    (tmp_path / "nginx.conf").write_text(text.replace("/etc/nginx/tls/", f"{tls.certificate.parent}/"))
     command = [sys.executable, "-m", "deploy.doctor", "--json", "--nginx", str(tmp_path / "nginx.conf")]
     environment = servers.clean_environment(bind="unix:/run/kiln/kiln.sock")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

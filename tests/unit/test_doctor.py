@@ -85,11 +85,11 @@ def test_nginx_is_read_with_what_it_includes(tmp_path: Path) -> None:
     assert two.seconds("proxy_read_timeout", "60s") == 90
 
 
-@pytest.mark.parametrize("text", ["http {", "a b", "}", "a; }", "{ }", ";", 'a "b;'])
+@pytest.mark.parametrize("text", ["http {", "a b", "}", "a; }", "{ }", ";", 'a "b;', "include missing.conf;"])
 def test_what_is_no_configuration_is_said(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(text)
-    with pytest.raises(nginx.NginxError, match="nginx -t"):
+    with pytest.raises(nginx.NginxError, match=r"nginx -t|is included and not there"):
         nginx.read(path)
 
 
@@ -201,10 +201,17 @@ def test_posts_that_are_repeated(tmp_path: Path, old: str, new: str) -> None:
     ],
 )
 def test_proxies_that_are_believed(tmp_path: Path, count: int, named: bool, said: str) -> None:
-    real_ip = ("# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 10.0.0.0/8;") if named else ("", "")
+    real_ip = ("", "")
+    if named:
+        real_ip = ("# set_real_ip_from", "real_ip_header X-Forwarded-For; set_real_ip_from")
     found = problems(proxies.check(make(tmp_path, *real_ip, trusted_proxies=count)))
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+def test_a_load_balancer_without_its_header(tmp_path: Path) -> None:
+    named = make(tmp_path, "# set_real_ip_from", "set_real_ip_from", trusted_proxies=2)
+    assert "no real_ip_header" in problems(proxies.check(named))
 
 
 def test_metrics_that_are_open(tmp_path: Path) -> None:
