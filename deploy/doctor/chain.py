@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 from app import settings
 from app.settings import Settings
 
-from . import nginx, unit
+from . import environment_file, nginx, unit
 from .findings import Finding, Level
 from .nginx import Directive, Way
 from .unit import Unit
@@ -68,21 +67,27 @@ class Chain:
         return any(self.listens in server for server in _servers(self.nginx, name))
 
 
-def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None) -> tuple[Chain | None, list[Finding]]:
-    """(the chain, what could not be read). None where the rest is not worth a look."""
+def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tuple[Chain | None, list[Finding]]:
+    """(the chain, what could not be read). None where the rest is not worth a look.
+
+    own_file: an environment file beside those that the unit names.
+    """
     findings: list[Finding] = []
     service = None
     environment: Mapping[str, str] = os.environ
     try:
         if unit_file:
             service = unit.read(unit_file)
-            environment, missing = service.environment()
-            if missing and not environment_file:
+            environment, missing, faults = service.environment()
+            findings += [_problem(fault, "Mend the file.") for fault in service.faults + faults]
+            if missing and not own_file:
                 names = ", ".join(map(str, missing))
                 told = f"{unit_file} names {names}, which is not there: the service does not start."
                 findings.append(_problem(told, "Write it, or name the one in force with --env."))
-        if environment_file:
-            environment = {**(environment if unit_file else {}), **unit.read_environment(environment_file)}
+        if own_file:
+            variables, faults = environment_file.read(own_file)
+            environment = {**(environment if unit_file else {}), **variables}
+            findings += [_problem(fault, "Mend the file.") for fault in faults]
         config = settings.read(environment)
     except settings.SettingsError as wrong:
         return None, [*findings, _problem(f"{wrong}.", "The service does not start before they are right.")]
@@ -136,7 +141,7 @@ def _gunicorn(environment: Mapping[str, str], service: Unit | None) -> dict[str,
 
 def _arguments(service: Unit | None) -> list[str]:
     """What the unit tells gunicorn on its command line."""
-    words = shlex.split(service.last("ExecStart")) if service else []
+    words = service.words("ExecStart") if service else []
     at = next((number for number, word in enumerate(words) if Path(word).name == "gunicorn"), None)
     return ["--config", "deploy/gunicorn.conf.py"] if at is None else words[at + 1 :]
 
