@@ -48,6 +48,8 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     from .rule import QuickRule
     from .telemetry import recording, request_id, tracing
 
+    if ignored := settings.untraced():
+        logs.logger.warning("%s", ignored)
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
     spoken = routes.spoken(config)
     app = Flask(__name__)

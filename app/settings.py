@@ -250,9 +250,33 @@ def leaving_mark(environment: Mapping[str, str] | None = None) -> Path | None:
 def traced(environment: Mapping[str, str] | None = None) -> bool:
     """Do OpenTelemetry's standard variables ask for traces? What else they say, its own library reads."""
     environment = os.environ if environment is None else environment
+    return _names_collector(environment) and "otlp" in _exporters(environment)
+
+
+def untraced(environment: Mapping[str, str] | None = None) -> str:
+    """What those variables ask for and Kiln does not do, to be logged; empty for nothing."""
+    environment = os.environ if environment is None else environment
+    if not _names_collector(environment):
+        return ""
+    told = []
+    exporters = _exporters(environment)
+    if others := [name for name in exporters if name not in ("otlp", "none")]:
+        end = "that is ignored" if "otlp" in exporters else "no traces are sent"
+        told.append(f"OTEL_TRACES_EXPORTER names {', '.join(others)}, Kiln has otlp alone: {end}")
+    protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if "otlp" in exporters and protocol and protocol != "http/protobuf":
+        told.append(f"the protocol {protocol} of OTEL_EXPORTER_OTLP_PROTOCOL is ignored: traces go as http/protobuf")
+    return "; ".join(told)
+
+
+def _names_collector(environment: Mapping[str, str]) -> bool:
     named = any(environment.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_"))
-    switched_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    return named and not switched_off and environment.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+    return named and environment.get("OTEL_SDK_DISABLED", "").lower() != "true"
+
+
+def _exporters(environment: Mapping[str, str]) -> list[str]:
+    """A list with commas between; an empty one is as none, and that is otlp."""
+    return [name.strip() for name in (environment.get("OTEL_TRACES_EXPORTER") or "otlp").split(",")]
 
 
 def api_keys_file() -> Path | None:

@@ -1,4 +1,4 @@
-"""What a worker does with a client's socket: read until a deadline, look without waiting, send in one piece."""
+"""What a worker does with a client's socket: read until a deadline, look without waiting, send in one piece, close."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import TConn
 
 ANSWER_SECONDS = 15  # in which the client takes nothing of the answer
 ANSWER_RATE = 16 * 1024  # bytes a second that it must take on average, beyond these seconds
+FAREWELL_SECONDS = 2.0  # of silence, after which a client that is to close its side is not waited for
 TICK_SECONDS = 0.25  # how exactly deadlines are kept
 HEAD_BYTES = 8192
 READ_BYTES = 65536  # in one piece; most photos need no second one
@@ -213,6 +214,24 @@ def send_all(client: socket.socket, answer: bytes) -> None:
             deadline = 0.0
         if rest and time.monotonic() > deadline:
             raise BrokenPipeError(errno.EPIPE, "the client is too slow to take its answer")
+
+
+def part_from(client: socket.socket, seconds: float, most: int) -> None:
+    """Close a connection once its client has the answer. It may still be sending a body that nobody wanted.
+
+    If the socket were closed with some of that unread, the kernel would reset the connection, and the answer would be
+    lost on the way. So what comes is thrown away until the client closes its side, is silent for FAREWELL_SECONDS, or
+    has sent `most` bytes or gone on for `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    with client:
+        try:
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(FAREWELL_SECONDS)
+            while most > 0 and time.monotonic() < deadline and (data := client.recv(READ_BYTES)):
+                most -= len(data)
+        except OSError:
+            pass  # it is gone, or silent
 
 
 def parser_of(conn: TConn) -> RequestParser:

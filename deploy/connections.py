@@ -36,8 +36,7 @@ class Connections(Threads):
     def load_wsgi(self) -> None:
         """Nobody is there yet."""
         super().load_wsgi()
-        parts = self.parts
-        self.express, self.body_bytes = parts["express"], parts["settings"].max_body_bytes
+        self.express = self.parts["express"]
         self.heads, self.bodies = Heads(), Bodies()
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.waiting_conns: set[TConn] = set()  # whose request stands in the queue

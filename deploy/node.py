@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import settings
 
-from .doctor import unit
+from .doctor import environment_file
 
 SETTINGS = Path("/etc/kiln/kiln.env")
 COMMANDS = {"models": "model.cli.__main__", "keys": "app.keys.__main__", "doctor": "deploy.doctor.__main__"}
@@ -38,10 +38,13 @@ def main(arguments: Sequence[str], file: Path = SETTINGS) -> int:
         print(f"kiln: there is no command {command}.\n\n{USAGE}", file=sys.stderr)
         return 2
     try:
-        found = unit.read_environment(file) if file.exists() else {}
+        found, faults = environment_file.read(file) if file.exists() else ({}, [])
     except OSError as fault:
         print(f"kiln: {fault.filename}: {fault.strerror}. Run it as root: sudo kiln {command} ...", file=sys.stderr)
         return 1
+    if command != "doctor":  # which says so itself
+        for fault in faults:
+            print(f"kiln: {fault}", file=sys.stderr)
     if command == "--check":
         return _check(found)
     os.environ.update(found)

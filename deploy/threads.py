@@ -20,7 +20,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import OneSend, parser_of, send_all
+from .clients import OneSend, parser_of, part_from, send_all
 
 LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
@@ -58,7 +58,7 @@ class Threads(ThreadWorker):
         super().load_wsgi()
         app, self.main_loop = self.wsgi, threading.get_ident()
         self.parts = parts = app.extensions["kiln"]
-        self.body_seconds = parts["settings"].body_timeout
+        self.body_seconds, self.body_bytes = parts["settings"].body_timeout, parts["settings"].max_body_bytes
         self.admission, self.recorder, self.dialects = parts["admission"], parts["recorder"], parts["dialects"]
         self.watch = WATCH + tuple(f"GET {path}{end}".encode() for path in self.dialects.probes for end in " ?")
         self.working: dict[TConn, float] = {}  # what threads compute, since when
@@ -90,8 +90,16 @@ class Threads(ThreadWorker):
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
         send_all(conn.sock, conn.unsent)
         if not keep:
-            util.close_graceful(conn.sock)
+            self.part(conn)
         return keep
+
+    def part(self, conn: TConn) -> None:
+        """Close a connection in a thread: it waits for the client to close its side.
+
+        gunicorn does so in the main loop, which would neither accept connections nor tell the master that it lives. It
+        also throws less away than a client may send, and nginx answers 502 where it cannot send a body to its end.
+        """
+        part_from(conn.sock, self.body_seconds, self.body_bytes)
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
@@ -101,9 +109,7 @@ class Threads(ThreadWorker):
         conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
         if not keep:
-            # Waits up to 2 s for the client to close its side. gunicorn does so in the main loop, which would
-            # neither accept connections nor tell the master that it lives.
-            util.close_graceful(conn.sock)
+            self.part(conn)
         return keep
 
     def answer(self, conn: TConn) -> Any:

@@ -6,6 +6,7 @@ last line of what it says, where a model would not; another one than 0 where the
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,16 +18,28 @@ LOAD_SECONDS = (
 
 
 def main() -> None:
-    """Raises what a worker would raise."""
+    """Raises what the master or a worker would raise."""
     sys.path.insert(0, str(ROOT))
-    conf = ROOT / "deploy" / "gunicorn.conf.py"
-    compile(conf.read_bytes(), str(conf), "exec")  # the master runs it again
+    configure()
     from app import create_app
 
     store = create_app().extensions["kiln"]["store"]
     if store.wait(LOAD_SECONDS) and (unready := store.unready()):
         print(" ".join(f"Model {name} would not answer: {reason}" for name, reason in unready.items()), file=sys.stderr)
         sys.exit(UNREADY)
+
+
+def configure() -> None:
+    """Run gunicorn's configuration as the master will, with the settings of this process. SystemExit where it fails.
+
+    As on SIGHUP: it then makes no folder for metrics. What an earlier reload laid down is not read.
+    """
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
+    os.environ.pop("RUNTIME_DIRECTORY", None)
+    sys.argv[1:] = ["--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
+    _ = WSGIApplication().cfg.worker_class  # imports it
 
 
 if __name__ == "__main__":

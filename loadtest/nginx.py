@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
+
+from deploy.doctor.nginx import program as program  # for those who start it
 
 from .processes import ROOT, Failed
 
 CONF = ROOT / "deploy" / "nginx.conf"
 # Where the copy differs from the file that ships; its head names the same. In this order.
 _MACHINE = ("user www-data;", "/run/kiln/", "/run/nginx.pid", "/var/log/nginx/", "/var/lib/nginx/", "listen 80 ")
-
-
-def program() -> str | None:
-    """The nginx of this machine, if there is one. Debian keeps it out of an ordinary user's path."""
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def configuration(folder: Path, run: Path, port: int) -> str:

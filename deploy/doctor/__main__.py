@@ -14,13 +14,12 @@ from .checks import ALL
 from .findings import Finding, Level
 
 NGINX, UNIT = Path("/etc/nginx/nginx.conf"), Path("/etc/systemd/system/kiln.service")
-SHIPPED = chain.ROOT / "deploy" / "nginx.conf"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check everything and report. 0: nothing is wrong, though there may be warnings. 1: something is."""
     options = _parser().parse_args(arguments)
-    nginx_file = _where(options.nginx) or (NGINX if _is_ours(NGINX) else SHIPPED)
+    nginx_file = _where(options.nginx) or (NGINX if _is_ours(NGINX) else chain.SHIPPED)
     unit_file = _where(options.unit) or (UNIT if UNIT.exists() else None)
     found, findings = chain.read(nginx_file, unit_file, _where(options.env))
     if found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,12 +14,13 @@ from typing import Any
 from app import settings
 from app.settings import Settings
 
-from . import nginx, unit
+from . import environment_file, nginx, unit
 from .findings import Finding, Level
 from .nginx import Directive, Way
 from .unit import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "deploy" / "nginx.conf"
 # gunicorn itself says what is in force: its file as it computes, its command line, its defaults. The file makes a
 # folder, which on_exit takes away.
 _READ = """
@@ -67,21 +67,27 @@ class Chain:
         return any(self.listens in server for server in _servers(self.nginx, name))
 
 
-def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None) -> tuple[Chain | None, list[Finding]]:
-    """(the chain, what could not be read). None where the rest is not worth a look."""
+def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tuple[Chain | None, list[Finding]]:
+    """(the chain, what could not be read). None where the rest is not worth a look.
+
+    own_file: an environment file beside those that the unit names.
+    """
     findings: list[Finding] = []
     service = None
     environment: Mapping[str, str] = os.environ
     try:
         if unit_file:
             service = unit.read(unit_file)
-            environment, missing = service.environment()
-            if missing and not environment_file:
+            environment, missing, faults = service.environment()
+            findings += [_problem(fault, "Mend the file.") for fault in service.faults + faults]
+            if missing and not own_file:
                 names = ", ".join(map(str, missing))
                 told = f"{unit_file} names {names}, which is not there: the service does not start."
                 findings.append(_problem(told, "Write it, or name the one in force with --env."))
-        if environment_file:
-            environment = {**(environment if unit_file else {}), **unit.read_environment(environment_file)}
+        if own_file:
+            variables, faults = environment_file.read(own_file)
+            environment = {**(environment if unit_file else {}), **variables}
+            findings += [_problem(fault, "Mend the file.") for fault in faults]
         config = settings.read(environment)
     except settings.SettingsError as wrong:
         return None, [*findings, _problem(f"{wrong}.", "The service does not start before they are right.")]
@@ -91,12 +97,27 @@ def read(nginx_file: Path, unit_file: Path | None, environment_file: Path | None
         tree = nginx.read(nginx_file)
     except (nginx.NginxError, OSError) as wrong:
         tree = []
-        findings.append(_problem(str(wrong), "Name nginx's configuration with --nginx."))
+        findings.append(_problem(str(wrong), "Mend it, or name nginx's configuration with --nginx."))
+    findings += _nginx_says(nginx_file)
     conf = _gunicorn(environment, service)
     if conf is None:
         return None, [*findings, _problem("deploy/gunicorn.conf.py cannot be run.", "Try ./kiln run, which says why.")]
     way, upstream = _way(tree, conf["bind"][0])
     return Chain(config, conf, tree, way, upstream, service), findings
+
+
+def _nginx_says(file: Path) -> list[Finding]:
+    """nginx's own word on its file. The one that ships is for another place, and may not fit this machine."""
+    program = nginx.program()
+    if program is None or not file.is_file() or file.resolve() == SHIPPED:
+        return []
+    try:
+        refusal = nginx.refusal(program, file)
+    except nginx.NotTried as reason:
+        return [Finding("files", Level.WARNING, f"nginx -t was not tried to its end: {reason}.", "Run this as root.")]
+    if refusal:
+        return [_problem(f"nginx does not start with {file}: {refusal}.", "Mend it; nginx -t looks again.")]
+    return [Finding("files", Level.GOOD, f"nginx -t takes {file}.")]
 
 
 def _problem(message: str, remedy: str) -> Finding:
@@ -120,7 +141,7 @@ def _gunicorn(environment: Mapping[str, str], service: Unit | None) -> dict[str,
 
 def _arguments(service: Unit | None) -> list[str]:
     """What the unit tells gunicorn on its command line."""
-    words = shlex.split(service.last("ExecStart")) if service else []
+    words = service.words("ExecStart") if service else []
     at = next((number for number, word in enumerate(words) if Path(word).name == "gunicorn"), None)
     return ["--config", "deploy/gunicorn.conf.py"] if at is None else words[at + 1 :]
 

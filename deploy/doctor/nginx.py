@@ -1,8 +1,11 @@
-"""nginx's configuration as a tree of directives, and what is in force where it hands requests on."""
+"""nginx's configuration as a tree of directives, what is in force where it hands requests on, and nginx's own word."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +18,16 @@ _TOKEN = re.compile(
 _TIME = re.compile(r"([0-9]+)(ms|s|m|h|d|w|M|y)?")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_TEST_SECONDS = 30  # nginx looks up the names of servers
 _NOT_INHERITED = frozenset({"location", "server", "upstream", "map", "geo", "include", "if", "types", "events", "http"})
 
 
 class NginxError(ValueError):
     """The file cannot be read as nginx's configuration."""
+
+
+class NotTried(Exception):
+    """nginx could not look at the file to its end."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,30 @@ class Way:
 def read(path: Path) -> list[Directive]:
     """The whole configuration, with what it includes. Raises NginxError, and OSError."""
     return _Reader(path.resolve().parent).read(path)
+
+
+def program() -> str | None:
+    """The nginx of this machine, if there is one. Debian keeps it out of an ordinary user's path."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def refusal(nginx: str, path: Path) -> str:
+    """Why nginx itself does not start with that file; empty where it does. nginx: the program.
+
+    Raises NotTried, with nginx's reason, where this user may not open what the file names.
+    """
+    command = [nginx, "-t", "-q", "-c", str(path.resolve())]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_TEST_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired as late:
+        raise NotTried(f"no answer within {_TEST_SECONDS} s") from late
+    if done.returncode == 0:
+        return ""
+    said = [line.removeprefix("nginx: ") for line in done.stderr.splitlines()]
+    reason = next((line for line in said if line.startswith("[emerg]")), done.stderr.strip())
+    if os.geteuid() != 0 and "Permission denied" in reason:
+        raise NotTried(reason)
+    return reason
 
 
 def find(tree: list[Directive], name: str) -> Iterator[Directive]:
@@ -138,7 +170,10 @@ class _Reader:
     def _include(self, pattern: str) -> list[Directive]:
         base = Path("/") if pattern.startswith("/") else self._folder
         found: list[Directive] = []
-        for path in sorted(base.glob(pattern.lstrip("/"))):
+        paths = sorted(base.glob(pattern.lstrip("/")))
+        if not paths and not re.search(r"[*?\[]", pattern):
+            raise NginxError(f"{base / pattern} is included and not there")
+        for path in paths:
             found += self.read(path)
         return found
 

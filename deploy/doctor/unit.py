@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-_SPAN = re.compile(r"([0-9.]+)\s*([a-z]*)")
-_SECONDS = {"": 1, "s": 1, "sec": 1, "ms": 0.001, "m": 60, "min": 60, "h": 3600, "hr": 3600, "d": 86400}
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+from . import environment_file
+
+_SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([A-Za-z\u00b5\u03bc]*)")  # systemd.time(7)
+_SECONDS = {
+    name: seconds
+    for names, seconds in (
+        ("us usec \u00b5s \u03bcs", 1e-6),
+        ("ms msec", 0.001),
+        ("s sec second seconds", 1),
+        ("m min minute minutes", 60),
+        ("h hr hour hours", 3600),
+        ("d day days", 86400),
+        ("w week weeks", 604800),
+        ("M month months", 2629800),
+        ("y year years", 31557600),
+    )
+    for name in names.split()
+}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([EPTGMKB]?)")
+_UNITS = "EPTGMKB"  # descending, each 1024 of the next
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Values by name, in the order of the files."""
+    """Values by name, in the order of the files. faults: what systemd ignores, which is left out."""
 
     path: Path
     values: dict[str, list[str]]
+    faults: list[str]
 
     def last(self, name: str) -> str:
         """The value in force; empty without one."""
@@ -26,55 +45,96 @@ class Unit:
     def seconds(self, name: str, default: float) -> float:
         """A time, in seconds. default: where the unit does not say."""
         text = self.last(name)
-        if text == "infinity":
-            return float("inf")
-        return sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(text)) if text else default
+        return span(text) if text else default
 
-    def environment(self) -> tuple[dict[str, str], list[Path]]:
-        """(variables of the service, environment files that are named and missing)."""
+    def words(self, name: str) -> list[str]:
+        """The words of a value, without their quotes."""
+        return shlex.split(self.last(name))
+
+    def environment(self) -> tuple[dict[str, str], list[Path], list[str]]:
+        """(variables of the service, environment files that are named and missing, what is wrong with the others)."""
         found: dict[str, str] = {}
-        missing = []
+        missing, faults = [], []
         for line in self.values.get("Environment", []):
             found |= dict(word.split("=", 1) for word in shlex.split(line) if "=" in word)
         for name in self.values.get("EnvironmentFile", []):
             path = Path(name.removeprefix("-"))
             if path.is_file():
-                found |= read_environment(path)
+                variables, wrong = environment_file.read(path)
+                found |= variables
+                faults += wrong
             elif not name.startswith("-"):
                 missing.append(path)
-        return found, missing
+        return found, missing, faults
 
 
 def read(path: Path) -> Unit:
     """A unit's file and its drop-ins. Raises OSError where the file cannot be read."""
     values: dict[str, list[str]] = {}
+    faults = []
     for file in (path, *sorted(path.with_name(f"{path.name}.d").glob("*.conf"))):
-        text = re.sub(r"^[#;].*\n", "", file.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        text = re.sub(r"^[#;].*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
         for line in text.splitlines():
             name, equals, value = line.partition("=")
-            if equals and value.strip():
-                values.setdefault(name.strip(), []).append(value.strip())
+            name, value = name.strip(), value.strip()
+            if equals and not value:
+                values.pop(name, None)  # an empty value takes back what was said before
+            elif equals and (fault := _fault(name, value)):
+                faults.append(f"{file}: systemd cannot read {name}={value} and ignores it: {fault}.")
             elif equals:
-                values.pop(name.strip(), None)  # an empty value takes back what was said before
-    return Unit(path, values)
+                values.setdefault(name, []).append(value)
+    return Unit(path, values, faults)
 
 
-def read_environment(path: Path) -> dict[str, str]:
-    """An environment file: NAME=value, one a line; quotes as in a shell. Raises OSError."""
-    found = {}
-    for line in path.read_text().splitlines():
-        name, equals, value = line.strip().partition("=")
-        if equals and not name.startswith(("#", ";")):
-            quoted = value.strip()[:1] in ("'", '"')
-            found[name.strip()] = "".join(shlex.split(value)) if quoted else value.strip()
-    return found
+def _fault(name: str, value: str) -> str:
+    """Why a value cannot be read, of those that matter here; empty where it can."""
+    try:
+        if name in ("TimeoutStopSec", "WatchdogSec"):
+            span(value)
+        elif name == "MemoryMax":
+            memory(value, 1)
+        elif name in ("Environment", "ExecStart"):
+            shlex.split(value)
+    except ValueError as wrong:
+        return str(wrong)
+    return ""
+
+
+def span(text: str) -> float:
+    """A span of time such as 1min 30s, in seconds; a bare number counts them. Raises ValueError."""
+    if text == "infinity":
+        return float("inf")
+    pieces = _pieces(_SPAN, text)
+    for _, unit in pieces:
+        if unit and unit not in _SECONDS:
+            raise ValueError(f"there is no unit of time {unit!r}")
+    return sum(number * _SECONDS[unit or "s"] for number, unit in pieces)
 
 
 def memory(text: str, total: int) -> float:
-    """MemoryMax and the like, in bytes: 4G, 85% of the machine's, infinity; nothing said is infinity too."""
+    """MemoryMax and the like, in bytes: 4G 500M, 85% of the machine's, infinity; nothing said is infinity too.
+
+    Raises ValueError.
+    """
     if text in ("", "infinity"):
         return float("inf")
-    if text.endswith("%"):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?%", text):
         return total * float(text[:-1]) / 100
-    unit = text[-1] if text[-1] in _SIZES else ""
-    return float(text.removesuffix(unit)) * _SIZES[unit]
+    pieces = _pieces(_SIZE, text)
+    powers = [len(_UNITS) - 1 - _UNITS.index(unit or "B") for _, unit in pieces]
+    if any(later >= earlier for earlier, later in itertools.pairwise(powers)):
+        raise ValueError("larger units come first, each once")
+    return sum(number * 1024.0**power for (number, _), power in zip(pieces, powers, strict=True))
+
+
+def _pieces(pattern: re.Pattern[str], text: str) -> list[tuple[float, str]]:
+    """The numbers in a text, each with its unit, where it is made of nothing else. Raises ValueError."""
+    found, position = [], 0
+    while position < len(text):
+        piece = pattern.match(text, position)
+        if piece is None:
+            raise ValueError(f"{text[position:]!r} is neither a number nor a unit")
+        found.append((float(piece[1]), piece[2]))
+        position = piece.end()
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from deploy.doctor import nginx
 from tests import servers
 from tests.servers import NGINX_CONF, ROOT, Server
 
@@ -38,6 +40,41 @@ def test_a_service_that_runs_is_healthy(proxied: Server) -> None:
     status, report = doctor("--nginx", conf, bind=proxied.backend.url, workers=2)
     assert (status, report["good"], problems(report)) == (0, True, {})
     assert {one["check"] for one in report["findings"]} >= {"sockets", "timeouts", "bodies", "store", "memory", "files"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("server_tokens off;", "server_tokens off", "server_tokens"),
+        ("server_tokens off;", "include missing.conf;", "missing.conf"),
+        ("server_tokens off;", "serve_tokens off;", 'unknown directive "serve_tokens"'),
+        ("server_name _;", "server_name _; listen 127.0.0.1:9 ssl;", "ssl_certificate"),
+    ],
+)
+def test_what_nginx_refuses_is_a_problem(tmp_path: Path, proxied: Server, old: str, new: str, said: str) -> None:
+    assert proxied.backend is not None
+    text = (proxied.log.parent / "nginx.conf").read_text()
+    assert old in text
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(text.replace(old, new, 1))
+    status, report = doctor("--nginx", conf, bind=proxied.backend.url, workers=2)
+    assert status == 1
+    wrong = [one for one in report["findings"] if one["level"] == "problem" and one["check"] == "files"]
+    assert any("[emerg]" in one["message"] and said in one["message"] for one in wrong), wrong
+
+
+def test_what_nginx_may_not_open_is_not_held_against_it() -> None:
+    with servers.short_folder() as folder:
+        folder.chmod(0o755)
+        conf = folder / "nginx.conf"
+        conf.write_text("pid /etc/kiln-nginx.pid; events {}")
+        program, user = servers.nginx_program(), os.geteuid()
+        os.seteuid(user or 65534)
+        try:
+            with pytest.raises(nginx.NotTried, match="Permission denied"):
+                nginx.refusal(program, conf)
+        finally:
+            os.seteuid(user)
 
 
 def test_what_is_wrong_is_told_all_at_once(proxied: Server) -> None:

@@ -197,6 +197,26 @@ def test_the_application_s_errors_pass_untouched(proxied: Server) -> None:
     assert answer.headers["X-Request-ID"] == "mine"
 
 
+UNWANTED = [
+    ("PUT", "/predict", 405),
+    ("PATCH", "/predict", 405),
+    ("OPTIONS", "/predict", 200),
+    ("PUT", "/v1/models/catdog", 400),
+    ("POST", "/models?x=1", 405),
+    ("GET", "/models", 200),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), UNWANTED)
+def test_the_answer_comes_through_where_the_body_is_not_wanted(
+    proxied: Server, method: str, path: str, status: int
+) -> None:
+    """A worker that closed its connection to nginx before it has all would often make it a 502."""
+    body = bytes(9 << 20)
+    answered = {requests.request(method, proxied.url + path, data=body, timeout=20).status_code for _ in range(10)}
+    assert answered == {status}
+
+
 @pytest.mark.parametrize("lost", ["stopped", "killed"])
 def test_gunicorn_is_gone(tmp_path: Path, photo: bytes, lost: str) -> None:
     with servers.behind_nginx(tmp_path, workers=1) as base:

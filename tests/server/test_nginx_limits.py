@@ -20,28 +20,13 @@ from app.resources.function_compute import HOOKS
 from app.settings import Settings
 from tests import servers
 from tests.servers import NGINX_CONF, assert_error, connect, exchange, post_head, read_answer, wait_for
-from tests.stand_in import Backend, before_backend
+from tests.stand_in import Backend, before_backend, few, instead
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")]
 
 ONE = "127.0.0.2"  # limits do not bind 127.0.0.1
 OTHER = "127.0.0.3"
 VERSION = b"GET /version HTTP/1.1\r\nHost: kiln.test\r\n\r\n"
-
-
-def instead(old: str, new: str) -> Callable[[str], str]:
-    """Change one thing in nginx.conf."""
-
-    def change(text: str) -> str:
-        assert text.count(old) == 1, old
-        return text.replace(old, new)
-
-    return change
-
-
-def few(text: str) -> str:
-    """Three requests, then one a minute: no machine is too slow to go beyond that."""
-    return instead("burst=400", "burst=2")(instead("rate=200r/s", "rate=1r/m")(text))
 
 
 def test_a_client_that_asks_too_often_is_refused_and_no_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,17 +148,37 @@ def test_a_reload_refuses_code_that_does_not_start(tmp_path: Path, systemd: sock
     with service(tmp_path, home=home) as master:
         assert heard(systemd)["STATUS"] == "ready: catdog/1"
         workers = psutil.Process(master.pid).children()
-        for file in ("app/routes.py", "deploy/gunicorn.conf.py"):
+        conf = "deploy/gunicorn.conf.py"
+        for file, wrong, said in (
+            ("app/routes.py", "this is no Python", "SyntaxError"),
+            (conf, "this is no Python", "SyntaxError"),
+            (conf, "raise RuntimeError('boom')", "RuntimeError: boom"),
+            (conf, "workers = nobody_knows", "NameError"),
+            (conf, "import no_such_library", "no_such_library"),
+            (conf, "workers = 'many'", "Invalid value for workers"),
+            (conf, "worker_class = 'deploy.nowhere.Worker'", "No module named 'deploy.nowhere'"),
+        ):
             code = (home / file).read_text()
-            (home / file).write_text(code + "\nthis is no Python\n")
+            (home / file).write_text(f"{code}\n{wrong}\n")
             refused = reload(tmp_path, master.pid, home=home)
-            assert refused.returncode == 1
+            assert refused.returncode == 1, wrong
             assert "nothing was reloaded" in refused.stderr
-            assert "SyntaxError" in refused.stderr
+            assert said in refused.stderr
             (home / file).write_text(code)
         assert psutil.Process(master.pid).children() == workers
         assert reload(tmp_path, master.pid, home=home).returncode == 0
         assert psutil.Process(master.pid).children() != workers
+
+
+def test_a_trial_leaves_nothing_behind_and_reads_nothing_of_an_earlier_reload(tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text('{"KILN_PORT": "many"}')
+    environment = _environment(tmp_path, {})
+    command = [sys.executable, "deploy/trial.py"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as trial:
+        _, said = trial.communicate()
+    assert trial.returncode == 0, said
+    for place in ("/dev/shm", tempfile.gettempdir()):
+        assert not list(Path(place).glob(f"kiln-metrics-{trial.pid}-*"))
 
 
 def test_a_service_that_is_not_ready_may_be_reloaded_without_being_so_after_it(

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import yaml
 
 from tests import servers
 from tests.servers import ROOT, assert_error, connect, exchange, read_answer, wait_for
-from tests.stand_in import Backend
+from tests.stand_in import Backend, few
 
 pytestmark = pytest.mark.server
 
@@ -43,10 +43,16 @@ class Tls:
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    with serving(tmp_path_factory.mktemp("tls")) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(folder: Path, change: Callable[[str], str] = str) -> Iterator[Tls]:
+    """change: what a test must shorten in nginx.conf."""
     nginx, openssl = servers.nginx_program(), shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
     certificate = folder / "fullchain.pem"
     made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     made += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", certificate]
@@ -57,7 +63,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
         plain, port = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2))
         text = servers.nginx_conf(folder, run, plain.getsockname()[1])
         text = servers.with_tls(text, port.getsockname()[1]).replace("/etc/nginx/tls/", f"{folder}/")
-        (folder / "nginx.conf").write_text(text)
+        (folder / "nginx.conf").write_text(change(text))
         command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
         for listener in (plain, port):
             listener.setblocking(False)
@@ -90,6 +96,22 @@ def test_http_2(tls: Tls, photo_path: Path) -> None:
     assert told["X-Forwarded-Proto"] == "https"
     assert told["X-Request-ID"] == "two"
     assert int(told["Content-Length"]) == photo_path.stat().st_size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
+def test_health_checks_that_may_have_a_body_are_limited_apart(tmp_path: Path, photo_path: Path) -> None:
+    """In HTTP/2 a body needs no header, so that nginx learns of it after it has counted."""
+    with serving(tmp_path, few) as tls:
+
+        def asked(path: str, *options: str) -> list[str]:
+            form = ("--interface", "127.0.0.2", "--output", "/dev/null", "--write-out", "%{http_code}", *options)
+            return [tls.curl(path, *form).stdout for _ in range(4)]
+
+        assert asked("/predict", "--http2") == ["200", "200", "200", "429"]
+        body = ("-X", "GET", "-H", "Content-Length:", "--data-binary", f"@{photo_path}")
+        assert asked("/ready", "--http2", *body) == ["200", "200", "200", "429"]
+        assert asked("/ready", "--http1.1") == ["200"] * 4
+        assert asked("/ready", "--http2", "-H", "Content-Length: 0") == ["200"] * 4
 
 
 def test_http_1_1_too(tls: Tls) -> None:
@@ -142,8 +164,9 @@ def test_metrics_on_port_80_are_for_this_machine_only(tls: Tls, path: str) -> No
     )
 
 
-def test_doctor_finds_metrics_closed_with_tls(tmp_path: Path) -> None:
-    (tmp_path / "nginx.conf").write_text(servers.with_tls(servers.NGINX_CONF.read_text()))
+def test_doctor_finds_metrics_closed_with_tls(tls: Tls, tmp_path: Path) -> None:
+    text = servers.with_tls(servers.nginx_conf(tmp_path, Path("/run/kiln"), 80)).replace("127.0.0.1:80 ", "80 ")
+    (tmp_path / "nginx.conf").write_text(text.replace("/etc/nginx/tls/", f"{tls.certificate.parent}/"))
     command = [sys.executable, "-m", "deploy.doctor", "--json", "--nginx", str(tmp_path / "nginx.conf")]
     environment = servers.clean_environment(bind="unix:/run/kiln/kiln.sock")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from app import cores
 from app.keys import file as keys_file
 from app.settings import Settings
 from deploy.doctor import chain as chains
-from deploy.doctor import nginx, rights, unit
+from deploy.doctor import environment_file, nginx, rights, unit
 from deploy.doctor.chain import Chain
 from deploy.doctor.checks import (
     bodies,
@@ -85,11 +86,11 @@ def test_nginx_is_read_with_what_it_includes(tmp_path: Path) -> None:
     assert two.seconds("proxy_read_timeout", "60s") == 90
 
 
-@pytest.mark.parametrize("text", ["http {", "a b", "}", "a; }", "{ }", ";", 'a "b;'])
+@pytest.mark.parametrize("text", ["http {", "a b", "}", "a; }", "{ }", ";", 'a "b;', "include missing.conf;"])
 def test_what_is_no_configuration_is_said(tmp_path: Path, text: str) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text(text)
-    with pytest.raises(nginx.NginxError, match="nginx -t"):
+    with pytest.raises(nginx.NginxError, match=r"nginx -t|is included and not there"):
         nginx.read(path)
 
 
@@ -105,16 +106,107 @@ def test_a_unit_is_read_with_its_drop_ins(tmp_path: Path) -> None:
     found = unit.read(path)
     assert (found.last("User"), found.last("LimitNOFILE"), found.seconds("TimeoutStopSec", 90)) == ("kiln", "7", 90)
     variables = {"A": "1", "B": "2 3", "C": "4", "KILN_WORKERS": "3", "KILN_MODEL": "a b"}
-    assert found.environment() == (variables, [Path("/nowhere")])
+    assert found.environment() == (variables, [Path("/nowhere")], [])
 
 
-def test_memory_limits() -> None:
-    assert [unit.memory(text, 1000) for text in ("85%", "2K", "5", "infinity", "")] == [
-        850,
-        2048,
-        5,
-        *[float("inf")] * 2,
-    ]
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("85%", 850),
+        ("2K", 2048),
+        ("5", 5),
+        ("infinity", math.inf),
+        ("", math.inf),
+        ("4G 500M", (4 << 30) + (500 << 20)),
+        ("1.5 K", 1536),
+        ("1E", 1 << 60),
+    ],
+)
+def test_memory_limits(text: str, size: float) -> None:
+    assert unit.memory(text, 1000) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2minutes", 120),
+        ("90seconds", 90),
+        ("120000000us", 120),
+        ("1min 30s", 90),
+        ("1h30", 3630),
+        ("1.5h", 5400),
+        ("1w 1day", 691200),
+        ("1M", 2629800),
+        ("5 5", 10),
+        ("3 \u03bcs", 3e-6),
+        ("infinity", math.inf),
+    ],
+)
+def test_times_of_systemd(text: str, seconds: float) -> None:
+    assert unit.span(text) == pytest.approx(seconds)
+
+
+def test_what_systemd_cannot_read_in_a_unit_is_told_and_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "kiln.service"
+    lines = ("TimeoutStopSec=20", "TimeoutStopSec=soon", "WatchdogSec=90 secs", "MemoryMax=4g", "MemoryMax=500M 4G")
+    odd = ('Environment="KILN_PORT=8', 'ExecStart=gunicorn "api:app', "# caf\xe9")
+    path.write_bytes("\n".join(("[Service]", *lines, *odd, "Environment=A=1", "")).encode("latin-1"))
+    found = unit.read(path)
+    assert (found.seconds("TimeoutStopSec", 90), found.seconds("WatchdogSec", 7)) == (20, 7)
+    assert (found.last("MemoryMax"), found.environment()) == ("", ({"A": "1"}, [], []))
+    told = [fault.partition("cannot read ")[2].partition("=")[0] for fault in found.faults]
+    assert told == ["TimeoutStopSec", "WatchdogSec", "MemoryMax", "MemoryMax", "Environment", "ExecStart"]
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("# ours\n; too\n\n A = b c \nB=\nC=1", {"A": "b c", "B": "", "C": "1"}),
+        ("A=one \\\n  two\nB=3\n", {"A": "one   two", "B": "3"}),
+        ("A='one\ntwo' \"three\"\nB=it's\n", {"A": "one\ntwothree", "B": "it's"}),
+        ('A="\\$x \\" \\y"\nB=\\a\\\\b\n', {"A": '$x " \\y', "B": "a\\b"}),
+        ("A=1\r\nB='2'  \r\n", {"A": "1", "B": "2"}),
+        ("# caf\xe9\nA=1\n", {"A": "1"}),
+    ],
+)
+def test_an_environment_file_is_read_as_systemd_does(tmp_path: Path, text: str, variables: dict[str, str]) -> None:
+    path = tmp_path / "kiln.env"
+    path.write_bytes(text.encode("latin-1"))
+    assert environment_file.read(path) == (variables, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "variables", "said"),
+    [
+        (b"export KILN_STORE=/a\nA=1\n", {"A": "1"}, "line 1: systemd knows no export"),
+        (b"\xef\xbb\xbfA=1\nB=2\n", {"B": "2"}, "line 1: the file begins with a byte order mark"),
+        (b"A=1\nB='2\nC=3\n", {"A": "1", "B": "2\nC=3\n"}, "line 2: the quote is not closed"),
+        (b'B="2\nC=3\\', {"B": "2\nC=3"}, "line 1: the quote is not closed"),
+        (b"A=caf\xe9\nB=2\n", {"B": "2"}, "line 1: the value of A is not UTF-8"),
+        (b"A=1\n\n2B=3\n", {"A": "1"}, "line 3: '2B' is no name"),
+        (b"A=1\nKILN_PORT\n", {"A": "1"}, "line 2: there is no = in it"),
+        (b"A=\0\n", {}, "line 1: the value of A has a control character"),
+        (b"# old \\\nA=1\n", {"A": "1"}, "line 1: the comment ends in a backslash"),
+    ],
+)
+def test_what_systemd_ignores_in_an_environment_file_is_told(
+    tmp_path: Path, content: bytes, variables: dict[str, str], said: str
+) -> None:
+    path = tmp_path / "kiln.env"
+    path.write_bytes(content)
+    found, [fault] = environment_file.read(path)
+    assert found == variables
+    assert said in fault
+
+
+def test_what_is_ignored_is_a_problem(tmp_path: Path) -> None:
+    service, file, own = tmp_path / "kiln.service", tmp_path / "kiln.env", tmp_path / "own.env"
+    service.write_text(f"[Service]\nEnvironmentFile={file}\nWatchdogSec=soon\n")
+    file.write_text("export KILN_PORT=1\n")
+    own.write_text("KILN_PORT\n")
+    _, found = chains.read(NGINX_CONF, service, own)
+    wrong = " ".join(one.message for one in found if one.level is Level.PROBLEM)
+    assert all(said in wrong for said in ("WatchdogSec=soon", "no export", "no = in it"))
 
 
 # --- What is right --------------------------------------------------------------------------------------------------
@@ -201,10 +293,17 @@ def test_posts_that_are_repeated(tmp_path: Path, old: str, new: str) -> None:
     ],
 )
 def test_proxies_that_are_believed(tmp_path: Path, count: int, named: bool, said: str) -> None:
-    real_ip = ("# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 10.0.0.0/8;") if named else ("", "")
+    real_ip = ("", "")
+    if named:
+        real_ip = ("# set_real_ip_from", "real_ip_header X-Forwarded-For; set_real_ip_from")
     found = problems(proxies.check(make(tmp_path, *real_ip, trusted_proxies=count)))
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+def test_a_load_balancer_without_its_header(tmp_path: Path) -> None:
+    named = make(tmp_path, "# set_real_ip_from", "set_real_ip_from", trusted_proxies=2)
+    assert "no real_ip_header" in problems(proxies.check(named))
 
 
 def test_metrics_that_are_open(tmp_path: Path) -> None:

@@ -120,6 +120,19 @@ def test_the_command_takes_the_settings_of_the_service(
     assert "there is no command bake" in capsys.readouterr().err
 
 
+def test_the_command_says_what_systemd_ignores_in_the_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KILN_STORE", "gone")  # so that it is restored
+    settings = tmp_path / "kiln.env"
+    settings.write_bytes(f"# caf\xe9\nexport KILN_PORT=1\nKILN_STORE='{ROOT}/model/store".encode("latin-1"))
+    assert node.main(["models"], settings) == 0
+    told = capsys.readouterr()
+    assert re.search(r"^catdog +1 +intact", told.out, re.MULTILINE)
+    assert f"kiln: {settings}, line 2: systemd knows no export" in told.err
+    assert f"kiln: {settings}, line 3: the quote is not closed" in told.err
+
+
 @pytest.mark.parametrize(("line", "says"), [("", ""), ("KILN_THREADS=none\nKILN_COLOUR=red\n", "KILN_COLOUR")])
 def test_new_code_is_asked_whether_it_takes_the_settings(line: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "kiln.env").write_text(line)

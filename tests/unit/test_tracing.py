@@ -37,10 +37,37 @@ print(any(name.startswith("opentelemetry") for name in sys.modules))
         (ENDPOINT | {"OTEL_SDK_DISABLED": "false"}, True),
         (ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}, False),
         (ENDPOINT | {"OTEL_TRACES_EXPORTER": "otlp"}, True),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console, otlp"}, True),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": "console"}, False),
+        (ENDPOINT | {"OTEL_TRACES_EXPORTER": ""}, True),
     ],
 )
 def test_the_standard_variables_ask_for_traces(environment: dict[str, str], asked: bool) -> None:
     assert settings.traced(environment) is asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, ""),
+        ({"OTEL_TRACES_EXPORTER": "none"}, ""),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, ""),
+        ({"OTEL_TRACES_EXPORTER": "console,otlp"}, "names console, Kiln has otlp alone: that is ignored"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "names zipkin, Kiln has otlp alone: no traces are sent"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "the protocol grpc"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "the protocol http/json"),
+    ],
+)
+def test_what_is_asked_for_and_not_done_is_logged(variables: dict[str, str], said: str) -> None:
+    assert settings.untraced(variables) == ""  # nobody is to get traces
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "KILN_"))}
+    environment = clean | ENDPOINT | variables
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    warnings = [line for line in done.stderr.splitlines() if "OTEL_" in line]
+    assert len(warnings) == bool(said)
+    assert said in "".join(warnings)
 
 
 @pytest.mark.parametrize(("environment", "loaded"), [({}, "False"), (ENDPOINT, "True")])

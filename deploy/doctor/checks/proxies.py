@@ -17,6 +17,12 @@ def check(chain: Chain) -> Findings:
         return
     count = chain.settings.trusted_proxies
     named = any(nginx.find(chain.nginx, "set_real_ip_from"))
+    if named and not any(nginx.find(chain.nginx, "real_ip_header")):
+        message = (
+            "nginx names a load balancer (set_real_ip_from) and no real_ip_header, so that it looks for X-Real-IP, "
+            "which few send: all of the balancer's clients then share one limit."
+        )
+        yield _finding(Level.WARNING, message, "real_ip_header X-Forwarded-For; and real_ip_recursive on;")
     if count == 0:
         message = (
             f"{_SETTING} is 0, and nginx stands before the service: the address of every client is unknown, so that a "

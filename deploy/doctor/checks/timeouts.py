@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from .. import nginx
@@ -54,7 +55,7 @@ def _steps(chain: Chain) -> list[Step]:
         steps.append(Step(worker, timeout, "nginx's proxy_read_timeout", read, why))
         steps += _idle(chain)
     if chain.unit:
-        stop = chain.unit.seconds("TimeoutStopSec", 90)
+        stop = chain.unit.seconds("TimeoutStopSec", 90) or math.inf  # 0 is no limit
         why = "systemd kills workers that are finishing their requests."
         leaving = "KILN_DRAIN and gunicorn's graceful_timeout together"
         steps.append(Step(leaving, config.drain + graceful, "systemd's TimeoutStopSec", stop, why))
