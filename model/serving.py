@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +51,14 @@ class Serving(NamedTuple):
     def target(self, key: str) -> str:
         """The version that a label or a version of the split means."""
         return self.labels.get(key, key)
+
+    def missing(self, there: Collection[str]) -> str:
+        """What it names that is not among the versions `there`, for people; empty where all is there."""
+        named = [(f"label {label!r}", number) for label, number in self.labels.items()]
+        named += [("split", key) for key in self.split if key not in self.labels]
+        return "; ".join(
+            f"{what} names version {number}, which is not in the store" for what, number in named if number not in there
+        )
 
 
 def is_label(value: Any) -> bool:
