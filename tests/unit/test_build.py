@@ -267,6 +267,27 @@ def test_what_an_embedding_takes_are_whole_numbers() -> None:
     assert third.min() < 0 < third.max()
 
 
+def test_numbers_that_keras_refuses_are_refused_by_every_engine(tmp_path: Path) -> None:
+    """-1 to -100 count from the end of a table of 100 words. All below, and all from 100 on, are none of its words."""
+    words = keras.Input((3,), dtype="int32")
+    keras.utils.set_random_seed(5)
+    joined = keras.layers.Flatten()(keras.layers.Embedding(100, 4)(words))
+    source = of_keras(keras.Model(words, keras.layers.Dense(2)(joined)))
+    source.save_graph(tmp_path / "graph")
+    files = {name: export(exporter, tmp_path / "graph", tmp_path, tmp_path) for name, exporter in EXPORTERS.items()}
+    for name, file in files.items():
+        engine = engines.load(name, file)
+        for good in (0, 99, -1, -100):
+            row = np.array([[7, good, 0]], np.int32)
+            assert np.allclose(engine(row)[0], source(row)[0], atol=1e-5), (name, good)
+        for bad in (100, 2**31 - 1, -101, -200, -201, -(2**31)):
+            row = np.array([[7, bad, 0]], np.int32)
+            with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
+                source(row)
+            with pytest.raises(Exception, match=r"out of (data )?bounds"):
+                engine(row)
+
+
 def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
     prices = keras.Input((3,), name="prices")
     source = of_keras(keras.Model(prices, keras.ops.log(prices - 1000)))
