@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, loaders, proof, reference, report  # noqa: E402
+from model.build import assemble, golden, loaders, proof, reference, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
@@ -299,6 +300,40 @@ def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
     good = (own > 1000).all(1)
     assert np.array_equal(kept, own[:72][good[:72]])
     assert bundle.built["not_finite"] == (~good).sum()
+
+
+class TakesFiles(tf.Module):
+    """As models are exported for TensorFlow Serving: pictures come as files, and are decoded in the graph."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(self, files: tf.Tensor) -> dict[str, tf.Tensor]:
+        def mean(file: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_mean(tf.cast(tf.io.decode_image(file, 3), tf.float32), (0, 1))
+
+        return {"means": tf.map_fn(mean, files, fn_output_signature=tf.TensorSpec([3]))}
+
+
+def test_files_of_pictures_are_taken_as_bytes(tmp_path: Path) -> None:
+    module = TakesFiles()
+    tf.saved_model.save(module, str(tmp_path / "exported"), signatures=module.serve)
+    source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    with pytest.raises(BuildError, match=r"on random text: Unknown image file format\. One of .*--inputs FILE\.npz"):
+        build(source, Request(tmp_path / "store", "m", "1"), exporters={})
+    rng, files = np.random.default_rng(6), []
+    for number in range(10):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (9, 9 + number, 3), np.uint8)).save(file, "JPEG")
+        files.append(file.getvalue())
+    np.savez(tmp_path / "rows.npz", image_bytes=np.array(files))
+    rows = golden.own_inputs(tmp_path / "rows.npz", source.inputs)
+    bundle = build(source, Request(tmp_path / "store", "m", "1", inputs=rows), exporters={})
+    (kept,), (answers,) = bundle.golden_tensors()
+    assert kept.tolist() == files
+    assert np.allclose(answers, source(np.array(files, object))[0])
+    assert bundle.prove(engine_of(bundle, "keras")) < 1e-6
+    command = report.curl(bundle)
+    assert command.startswith("""printf '{"instances": [{"b64": "%s"}]}' "$(base64 -w0 FILE)" | curl """)
+    assert command.endswith("/v1/models/m:predict")
 
 
 @pytest.mark.parametrize(("last", "scores"), [("sigmoid", "as_is"), (None, "sigmoid")])
