@@ -204,6 +204,28 @@ def test_weights_that_are_float16_numbers_take_half_the_size(tmp_path: Path) -> 
     assert np.allclose(engines.load("litert", file)(given)[0], model(given), atol=1e-4)
 
 
+@pytest.mark.parametrize("exported", [False, True])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_bfloat16_goes_in_and_out_as_float32(tmp_path: Path, policy: str, exported: bool) -> None:
+    keras.utils.set_random_seed(1)
+    dtype = "float32" if policy == "mixed_bfloat16" else policy
+    words = keras.Input((6,), dtype=dtype)
+    hidden = keras.layers.Dense(8, "relu", dtype=policy)(words)
+    model = keras.Model(words, keras.layers.Dense(3, "softmax", dtype=policy)(hidden))
+    if exported:
+        model.export(tmp_path / "exported", verbose=False)
+        source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    else:
+        source = of_keras(model)
+    bundle = build(source, Request(tmp_path, "m", "1", labels=("a", "b", "c")), exporters={})
+    assert [tensor.dtype for tensor in (*bundle.inputs, *bundle.outputs)] == ["float32", "float32"]
+    engine, row = engine_of(bundle, "keras"), np.linspace(-1, 1, 6, dtype=np.float32).reshape(1, 6)
+    (answer,) = engine(row)
+    assert answer.dtype == np.float32
+    assert np.array_equal(answer, np.asarray(tf.cast(model(row), tf.float32)))
+    assert bundle.prove(engine) == 0
+
+
 def test_text_is_taken(tmp_path: Path) -> None:
     keras.utils.set_random_seed(8)
     words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=4)
