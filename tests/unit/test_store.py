@@ -497,6 +497,9 @@ def test_a_split_sticks_to_clients_and_its_failed_canary_gives_way(tmp_path: Pat
     assert got.count("2") == pytest.approx(600, abs=80)
     assert store.split("catdog") == {"stable": 70, "canary": 30}
     assert answering(store, version="1", client="client 1") == "1"
+    declare(tmp_path, labels={"stable": "1", "canary": "2"}, split={"canary": 30, "stable": 70})
+    store.load()
+    assert got == [answering(store, client=client) for client in clients]
     shutil.rmtree(tmp_path / "catdog" / "2")
     store.load()
     assert {answering(store, client=client) for client in clients} == {"1"}
