@@ -367,6 +367,12 @@ def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, s
     assert outcome(bundle, "keras").agreement == 1.0
 
 
+def test_without_labels_values_are_answered_as_they_are(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(13)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    assert build(of_keras(model), Request(tmp_path, "m", "1"), exporters={}).scores == "as_is"
+
+
 def test_a_base_of_keras_applications_is_known_by_its_name() -> None:
     base = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False)
     model = keras.Sequential([keras.Input((32, 32, 3)), base, keras.layers.GlobalAveragePooling2D()])
