@@ -202,6 +202,17 @@ def as_text(values: np.ndarray) -> np.ndarray:
     return np.array(decoded, np.str_).reshape(values.shape)
 
 
+def is_bytes(values: np.ndarray) -> bool:
+    """Are there bytes among these texts that are no UTF-8: files of pictures, tf.Example?"""
+    try:
+        for value in values.ravel():
+            if isinstance(value, bytes):
+                value.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
 def largest_difference(answer: np.ndarray, wanted: np.ndarray) -> float:
     """The largest of `differences`; NaN where there is one."""
     return float(np.max(differences(answer, wanted), initial=0))

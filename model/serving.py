@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +29,8 @@ _MODE = 0o644
 class Serving(NamedTuple):
     """How one model is served.
 
-    labels: label -> version. split: label or version -> percent of the clients, in the order in which they get their
-    share; empty without a canary. served: False where the model was unloaded; then no version of it answers, whatever
-    the rest says.
+    labels: label -> version. split: label or version -> percent of the clients; empty without a canary. served: False
+    where the model was unloaded; then no version of it answers, whatever the rest says.
     """
 
     labels: Mapping[str, str] = {}
@@ -51,6 +50,26 @@ class Serving(NamedTuple):
     def target(self, key: str) -> str:
         """The version that a label or a version of the split means."""
         return self.labels.get(key, key)
+
+    def shares(self) -> list[tuple[str, int]]:
+        """The split in the order in which clients are dealt out, whatever order the file has: a tool may sort its keys.
+
+        `stable` is first, so that what the last one gains is taken from there; then versions, then labels by name.
+        """
+        return sorted(self.split.items(), key=lambda share: _place(share[0]))
+
+    def missing(self, there: Collection[str]) -> str:
+        """What it names that is not among the versions `there`, for people; empty where all is there."""
+        named = [(f"label {label!r}", number) for label, number in self.labels.items()]
+        named += [("split", key) for key in self.split if key not in self.labels]
+        return "; ".join(
+            f"{what} names version {number}, which is not in the store" for what, number in named if number not in there
+        )
+
+
+def _place(key: str) -> tuple[bool, bool, int, str]:
+    version = is_number(key)
+    return key != STABLE, not version, int(key) if version else 0, key
 
 
 def is_label(value: Any) -> bool:

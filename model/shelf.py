@@ -23,23 +23,34 @@ class Shelf:
         self._store, self.folder = store, store / name
         self.slots: dict[str, Slot] = {}
         self._serving = serving.Serving()
-        self.problem = ""  # why what is declared is not in force
+        self._fault = ""  # why the disk, or what is declared there, is not followed
+        self._missing = ""  # versions that are declared and not there
         self._in_force: dict[str, str] = {}  # label -> version that answers for it; AVAILABLE ones alone
 
     def look(self) -> None:
         """Compare with the disk. What cannot be read changes nothing."""
-        problem = ""
+        fault = ""
         try:
             self._look_at_versions()
             self._serving = serving.read(self.folder)
         except BadServing as error:
-            problem = disk.named_within(self._store, error.message)
-        except OSError as fault:
-            where = disk.named_within(self._store, str(fault.filename or self.folder))
-            problem = f"{where} cannot be read: {fault.strerror or fault}"
-        if problem and problem != self.problem:
-            logger.error("model %s goes on as before: %s", self.name, problem)
-        self.problem = problem
+            fault = disk.named_within(self._store, error.message)
+        except OSError as error:
+            where = disk.named_within(self._store, str(error.filename or self.folder))
+            fault = f"{where} cannot be read: {error.strerror or error}"
+        missing = self._serving.missing([number for number, slot in self.slots.items() if slot.there])
+        if missing:
+            missing = f"{self.name}/{serving.FILE}: {missing}"
+        if fault and fault != self._fault:
+            logger.error("model %s goes on as before: %s", self.name, fault)
+        if missing and missing != self._missing:
+            logger.warning("model %s: %s", self.name, missing)
+        self._fault, self._missing = fault, missing
+
+    @property
+    def problem(self) -> str:
+        """Why what is declared is not in force, or not all of it."""
+        return self._fault or self._missing
 
     def _look_at_versions(self) -> None:
         found = disk.versions(self.folder)
@@ -118,7 +129,7 @@ class Shelf:
     def _versions(self, wanted: set[str]) -> list[Version]:
         if not self.slots:
             none = f"The store holds no versions (folders {self.name}/1, {self.name}/2, …) of model {self.name!r}."
-            reason = self.problem or none
+            reason = self._fault or none
             return [Version(self.name, "", State.END, reason)]
         unwanted = f"Not loaded: the policy is {self._serving.policy}, and no label names it."
         if not self._serving.served:

@@ -111,7 +111,7 @@ class Store:
         return dict(self._table(name).serving.split)
 
     def problem(self, name: str) -> str:
-        """Why the model's serving.json is not in force; empty when it is. Raises UnknownModel."""
+        """Why the model's serving.json is not in force, or not all of it; empty when it is. Raises UnknownModel."""
         return self._table(name).problem
 
     def unready(self) -> dict[str, str]:

@@ -77,6 +77,6 @@ def make(
     split = None
     if serving.split and default is not None:
         # A version that is not AVAILABLE leaves its share to the default.
-        shares = [(models.get(in_force.get(key, key), default), share) for key, share in serving.split.items()]
+        shares = [(models.get(in_force.get(key, key), default), share) for key, share in serving.shares()]
         split = Split(name, shares)
     return Table(name, tuple(versions), {**serving.labels, **in_force}, serving, default, split, problem)

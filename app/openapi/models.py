@@ -31,7 +31,7 @@ def one_model(example: str) -> Schema:
             "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 100},
             "description": "version or label -> percent of the clients that ask for neither; empty without a canary",
         },
-        problem={**_TEXT, "description": "why its serving.json is not in force; empty when it is"},
+        problem={**_TEXT, "description": "why its serving.json is not in force, or not all of it; empty when it is"},
         versions=array(_version()),
     )
     path = get("model", "What does this model take, answer and do?", schema, {"404": error("There is no such model")})

@@ -33,7 +33,8 @@ class Models(Resource):
 class OneModel(Resource):
     """GET /models/<name>. One model with its labels, its canary split and all of its versions, newest first.
 
-    problem: why its serving.json is not in force, and what was before still is; empty when it is.
+    problem: why its serving.json is not in force, and what was before still is, or which of the versions that it names
+    are not in the store; empty when all of it is.
     A version has its state with the reason and, once it is AVAILABLE, its engine, inputs and outputs, the classes it
     tells apart, what is done to a picture before the model sees it (null: it takes tensors), and how it was built.
     404: no such model; it lists what there is.

@@ -237,6 +237,8 @@ def _problems(options: argparse.Namespace) -> list[str]:
         found.append(f"--version {options.version!r} is no whole number like 3.")
     elif (target := options.store / options.name / options.version).exists() and options.version:
         found.append(f"{target} exists. Choose another version or remove it first.")
+    if options.scores not in ("", "as_is") and not options.labels:
+        found.append(f"--scores {options.scores} needs --labels: without them the values are answered as they are.")
     if options.photos is not None and not options.photos.is_dir():
         found.append(f"--photos: {options.photos} is no folder.")
     if not options.path.startswith("keras.applications:") and not Path(options.path).exists():

@@ -42,6 +42,7 @@ class Request:
     inputs: rows to ask instead of random ones, the first of them golden. photos: a folder of pictures to prove and
     measure accuracy on.
     quantize: keys of QUANTIZED. engine: to be the bundle's, whatever is fastest. scores: see Bundle; found out when "".
+    Without labels it is "as_is".
     """
 
     store: Path
@@ -117,7 +118,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         name=request.name,
         version=request.version,
         labels=request.labels,
-        scores=request.scores or _scores(wanted[0]),
+        scores=(request.scores or _scores(wanted[0])) if request.labels else "as_is",
         inputs=source.inputs,
         outputs=source.outputs,
         preprocessing=request.preprocessing,

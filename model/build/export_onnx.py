@@ -9,9 +9,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+import onnx
 import tf2onnx
 
-from . import graphs
+from . import graphs, indices
 
 OPSET = 18  # ONNX Runtime reads it since 1.14 of 2023
 
@@ -24,9 +25,9 @@ def main() -> None:
     options = parser.parse_args()
     loaded = graphs.read(options.graph)  # holds the weights for as long as the function is used
     function = graphs.wrapped(loaded)
-    tf2onnx.convert.from_function(
-        function, input_signature=function.input_signature, opset=OPSET, output_path=str(options.file)
-    )
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    indices.refuse_negative(model.graph)
+    onnx.save(model, options.file)
 
 
 if __name__ == "__main__":

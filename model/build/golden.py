@@ -74,7 +74,9 @@ def own_inputs(file: Path, inputs: Sequence[Tensor]) -> list[np.ndarray]:
     if problems:
         raise BuildError("--inputs: " + "; ".join(problems))
     return [
-        arrays[tensor.name].astype(np.str_ if tensor.dtype == "string" else tensor.dtype, copy=False)
+        storable(arrays[tensor.name])
+        if tensor.dtype == "string"
+        else arrays[tensor.name].astype(tensor.dtype, copy=False)
         for tensor in inputs
     ]
 
@@ -97,10 +99,10 @@ def _problem(values: np.ndarray, tensor: Tensor) -> str:
     return "" if whole else f"{tensor.name} has numbers that {tensor.dtype} does not"
 
 
-def kept(inputs: Sequence[Tensor], count: int) -> int:
+def kept(inputs: Sequence[np.ndarray]) -> int:
     """How many of a user's own rows go into golden.npz; more than that would hold up each worker's start."""
-    small = 4 * sum(math.prod(size or SIZES[0] for size in tensor.shape[1:]) for tensor in inputs) <= SMALL
-    return min(count, ROWS if small else PICTURES)
+    row = sum(values[:1].nbytes if values.dtype.kind == "S" else 4 * values[:1].size for values in inputs)
+    return min(len(inputs[0]), ROWS if row <= SMALL else PICTURES)
 
 
 def photo_inputs(folder: Path, how: Preprocessing) -> tuple[np.ndarray, int]:
@@ -122,8 +124,10 @@ def photo_inputs(folder: Path, how: Preprocessing) -> tuple[np.ndarray, int]:
 
 
 def storable(values: np.ndarray) -> np.ndarray:
-    """As it can be kept in an .npz file: text as str, anything else as it is."""
-    return bundles.as_text(values) if values.dtype.kind in "OS" else values
+    """As it can be kept in an .npz file: text as str, bytes that are none as bytes, anything else as it is."""
+    if values.dtype.kind not in "OS":
+        return values
+    return values.astype(np.bytes_) if bundles.is_bytes(values) else bundles.as_text(values)
 
 
 def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]:

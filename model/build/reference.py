@@ -42,7 +42,7 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
     fallen = 0
     if own is not None:
         inputs = list(own)
-        answers, kept = _asked(source, inputs), golden.kept(source.inputs, len(inputs[0]))
+        answers, kept = _asked(source, inputs, "the rows of --inputs"), golden.kept(inputs)
     else:
         inputs, answers, fallen = _drawn(source, how)
         kept = len(inputs[0])
@@ -91,12 +91,13 @@ def _drawn(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, i
 def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
     """The same and the size of axes that may have any: the smallest that the model runs at, and with an answer."""
     free = how is None and any(None in tensor.shape[1:] for tensor in source.inputs)
+    texts = [tensor.name for tensor in source.inputs if tensor.dtype == "string"]
     found: tuple[Arrays, Arrays, int] | None = None
     fault: BuildError | None = None
     for size in golden.SIZES if free else golden.SIZES[:1]:
         inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size)
         try:
-            found = inputs, _asked(source, inputs), size
+            found = inputs, _asked(source, inputs, "random text" if texts else "this machine"), size
         except BuildError as error:
             fault = fault or error
             continue
@@ -111,15 +112,20 @@ def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arra
             f"{fault.message} Where an axis may have any size, {sizes} were tried: give rows that the model takes with "
             "--inputs FILE.npz."
         ) from fault
+    if texts:
+        raise BuildError(
+            f"{fault.message} Where it takes files of pictures, tf.Example or other text of a certain form, give rows "
+            f"of it with --inputs FILE.npz: np.savez('FILE.npz', {texts[0]}=np.array(list_of_bytes))."
+        ) from fault
     raise fault
 
 
-def _asked(source: Source, inputs: Sequence[np.ndarray]) -> Arrays:
+def _asked(source: Source, inputs: Sequence[np.ndarray], where: str = "this machine") -> Arrays:
     size = source.inputs[0].shape[0] or min(BATCH, len(inputs[0]))
     try:
         return list(in_batches(lambda values: tuple(source(*values)), inputs, size))
     except Exception as fault:  # TensorFlow raises many kinds
-        raise BuildError(f"The model cannot be run on this machine: {reason(fault)}") from fault
+        raise BuildError(f"The model cannot be run on {where}: {reason(fault)}") from fault
 
 
 def _finite(answers: Arrays) -> np.ndarray:

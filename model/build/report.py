@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from ..bundle import Bundle, Candidate, Tensor, largest_difference
 
 EVEN = 1e-3  # of the largest answer
-URL = "http://127.0.0.1:8000/predict"
+URL = "http://127.0.0.1:8000"
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = ROOT / "tests" / "data" / "cat.jpg"
 LABELS = 5  # that are shown
@@ -126,8 +126,10 @@ def run(bundle: Bundle, default_store: Path) -> str:
 
 
 def curl(bundle: Bundle) -> str:
-    """A command that asks the model, once it is served; it works as it stands."""
-    url = shlex.quote(f"{URL}?model={bundle.name}")
+    """A command that asks the model, once it is served; it works as it stands, but for FILE where it takes bytes."""
+    if names := _of_bytes(bundle):
+        return _send_bytes(bundle, names)
+    url = shlex.quote(f"{URL}/predict?model={bundle.name}")
     if bundle.preprocessing is not None:
         return f"curl -F image=@{shlex.quote(str(PHOTO))} {url}"
     inputs = _sized(bundle)
@@ -140,6 +142,23 @@ def curl(bundle: Bundle) -> str:
     made = f"{{{', '.join(terms)}}}" if len(terms) > 1 else _term(inputs[0])
     program = f'import json; print(json.dumps({{"instances": [{made}]}}))'
     return f"python3 -c {shlex.quote(program)} | {send.format('@-')}"
+
+
+def _of_bytes(bundle: Bundle) -> list[str]:
+    """The inputs that take bytes which are no text, by what the model was asked with."""
+    if all(tensor.dtype != "string" for tensor in bundle.inputs):
+        return []
+    asked = bundle.golden_tensors()[0]
+    return [tensor.name for tensor, values in zip(bundle.inputs, asked, strict=True) if values.dtype.kind == "S"]
+
+
+def _send_bytes(bundle: Bundle, names: Sequence[str]) -> str:
+    """By TensorFlow Serving's protocol, which has a form for bytes."""
+    instance = {tensor.name: _example(tensor, bytes_too=tensor.name in names) for tensor in _sized(bundle)}
+    body = json.dumps({"instances": [instance if len(bundle.inputs) > 1 else next(iter(instance.values()))]})
+    files = " ".join(['"$(base64 -w0 FILE)"'] * body.count("%s"))
+    url = shlex.quote(f"{URL}/v1/models/{bundle.name}:predict")
+    return f"printf {shlex.quote(body)} {files} | curl -H 'Content-Type: application/json' -d @- {url}"
 
 
 def as_json(bundle: Bundle) -> dict[str, Any]:
@@ -185,8 +204,8 @@ def _term(tensor: Tensor) -> str:
     return term
 
 
-def _example(tensor: Tensor) -> Any:
-    value = _value(tensor)
+def _example(tensor: Tensor, *, bytes_too: bool = False) -> Any:
+    value = {"b64": "%s"} if bytes_too else _value(tensor)
     for size in reversed(tensor.shape[1:]):
         value = [value] * (size or 1)
     return value

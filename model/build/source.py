@@ -15,7 +15,7 @@ from tensorflow.saved_model.experimental import TrackableResource
 
 from .. import families
 from ..bundle import Tensor
-from ..engines.keras import positional
+from ..engines.keras import carried, positional
 from .errors import BuildError
 
 _IN_GRAPHS = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*")
@@ -148,7 +148,7 @@ def _tracked(model: keras.Model) -> list[Any]:
 
 def _tensors(symbols: Sequence[Any], names: Sequence[str]) -> tuple[Tensor, ...]:
     return tuple(
-        Tensor(name, keras.backend.standardize_dtype(symbol.dtype), tuple(symbol.shape))
+        Tensor(name, carried(keras.backend.standardize_dtype(symbol.dtype)), tuple(symbol.shape))
         for symbol, name in zip(symbols, names, strict=True)
     )
 

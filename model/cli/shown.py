@@ -20,14 +20,15 @@ def model(store: Path, name: str) -> dict[str, Any]:
         declared, problem = serving.read(folder), ""
     except BadServing as error:
         declared, problem = Serving(), error.message
-    versions = [version(folder / number, declared) for number in newest_first(disk.versions(folder))]
+    numbers = newest_first(disk.versions(folder))
+    problem = problem or declared.missing(numbers)
     return {
         "name": name,
         "labels": declared.labels,
         "policy": str(declared.policy),
         "split": declared.split,
         "problem": problem,
-        "versions": versions,
+        "versions": [version(folder / number, declared) for number in numbers],
     }
 
 

@@ -38,12 +38,25 @@ class Keras:
 
 
 def positional(model: Any) -> Callable[..., list[tf.Tensor]]:
-    """The model's call with its inputs one after the other and its outputs in a list, whatever forms it has."""
+    """The model's call with its inputs one after the other and its outputs in a list, whatever forms it has.
+
+    What is bfloat16 in it is float32 here, in and out.
+    """
     functional = getattr(model, "_functional", None) or model  # a Sequential holds one
     form = getattr(functional, "_inputs_struct", None)
     if form is None:
-        return lambda *inputs: keras.tree.flatten(model(*inputs, training=False))
-    return lambda *inputs: keras.tree.flatten(model(keras.tree.pack_sequence_as(form, inputs), training=False))
+        return lambda *inputs: widened(keras.tree.flatten(model(*inputs, training=False)))
+    return lambda *inputs: widened(keras.tree.flatten(model(keras.tree.pack_sequence_as(form, inputs), training=False)))
+
+
+def carried(dtype: str) -> str:
+    """The dtype in which a tensor comes in and goes out: NumPy knows no bfloat16, and float32 holds its numbers."""
+    return "float32" if dtype == "bfloat16" else dtype
+
+
+def widened(answers: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """The tensors, each as it is carried."""
+    return [tf.cast(answer, carried(answer.dtype.name)) for answer in answers]
 
 
 def load(file: Path, threads: int) -> Keras:
@@ -57,7 +70,7 @@ def load(file: Path, threads: int) -> Keras:
     if file.suffix == SAVED_MODEL:
         return _load_saved_model(file)
     model = keras.models.load_model(file, compile=False)
-    signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    signature = [tf.TensorSpec(tensor.shape, carried(tensor.dtype)) for tensor in model.inputs]
     graph = tf.function(positional(model), input_signature=signature)
     return Keras(graph, signature[0].shape[0])
 

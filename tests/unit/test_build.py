@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, loaders, proof, reference, report  # noqa: E402
+from model.build import assemble, golden, loaders, proof, reference, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
@@ -203,6 +204,28 @@ def test_weights_that_are_float16_numbers_take_half_the_size(tmp_path: Path) -> 
     assert np.allclose(engines.load("litert", file)(given)[0], model(given), atol=1e-4)
 
 
+@pytest.mark.parametrize("exported", [False, True])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+def test_bfloat16_goes_in_and_out_as_float32(tmp_path: Path, policy: str, exported: bool) -> None:
+    keras.utils.set_random_seed(1)
+    dtype = "float32" if policy == "mixed_bfloat16" else policy
+    words = keras.Input((6,), dtype=dtype)
+    hidden = keras.layers.Dense(8, "relu", dtype=policy)(words)
+    model = keras.Model(words, keras.layers.Dense(3, "softmax", dtype=policy)(hidden))
+    if exported:
+        model.export(tmp_path / "exported", verbose=False)
+        source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    else:
+        source = of_keras(model)
+    bundle = build(source, Request(tmp_path, "m", "1", labels=("a", "b", "c")), exporters={})
+    assert [tensor.dtype for tensor in (*bundle.inputs, *bundle.outputs)] == ["float32", "float32"]
+    engine, row = engine_of(bundle, "keras"), np.linspace(-1, 1, 6, dtype=np.float32).reshape(1, 6)
+    (answer,) = engine(row)
+    assert answer.dtype == np.float32
+    assert np.array_equal(answer, np.asarray(tf.cast(model(row), tf.float32)))
+    assert bundle.prove(engine) == 0
+
+
 def test_text_is_taken(tmp_path: Path) -> None:
     keras.utils.set_random_seed(8)
     words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=4)
@@ -267,6 +290,27 @@ def test_what_an_embedding_takes_are_whole_numbers() -> None:
     assert third.min() < 0 < third.max()
 
 
+def test_numbers_that_keras_refuses_are_refused_by_every_engine(tmp_path: Path) -> None:
+    """-1 to -100 count from the end of a table of 100 words. All below, and all from 100 on, are none of its words."""
+    words = keras.Input((3,), dtype="int32")
+    keras.utils.set_random_seed(5)
+    joined = keras.layers.Flatten()(keras.layers.Embedding(100, 4)(words))
+    source = of_keras(keras.Model(words, keras.layers.Dense(2)(joined)))
+    source.save_graph(tmp_path / "graph")
+    files = {name: export(exporter, tmp_path / "graph", tmp_path, tmp_path) for name, exporter in EXPORTERS.items()}
+    for name, file in files.items():
+        engine = engines.load(name, file)
+        for good in (0, 99, -1, -100):
+            row = np.array([[7, good, 0]], np.int32)
+            assert np.allclose(engine(row)[0], source(row)[0], atol=1e-5), (name, good)
+        for bad in (100, 2**31 - 1, -101, -200, -201, -(2**31)):
+            row = np.array([[7, bad, 0]], np.int32)
+            with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
+                source(row)
+            with pytest.raises(Exception, match=r"out of (data )?bounds"):
+                engine(row)
+
+
 def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
     prices = keras.Input((3,), name="prices")
     source = of_keras(keras.Model(prices, keras.ops.log(prices - 1000)))
@@ -280,6 +324,40 @@ def test_rows_of_the_users_own_are_asked(tmp_path: Path) -> None:
     assert bundle.built["not_finite"] == (~good).sum()
 
 
+class TakesFiles(tf.Module):
+    """As models are exported for TensorFlow Serving: pictures come as files, and are decoded in the graph."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve(self, files: tf.Tensor) -> dict[str, tf.Tensor]:
+        def mean(file: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_mean(tf.cast(tf.io.decode_image(file, 3), tf.float32), (0, 1))
+
+        return {"means": tf.map_fn(mean, files, fn_output_signature=tf.TensorSpec([3]))}
+
+
+def test_files_of_pictures_are_taken_as_bytes(tmp_path: Path) -> None:
+    module = TakesFiles()
+    tf.saved_model.save(module, str(tmp_path / "exported"), signatures=module.serve)
+    source = loaders.load(str(tmp_path / "exported"), None, allow_unsafe=False)
+    with pytest.raises(BuildError, match=r"on random text: Unknown image file format\. One of .*--inputs FILE\.npz"):
+        build(source, Request(tmp_path / "store", "m", "1"), exporters={})
+    rng, files = np.random.default_rng(6), []
+    for number in range(10):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (9, 9 + number, 3), np.uint8)).save(file, "JPEG")
+        files.append(file.getvalue())
+    np.savez(tmp_path / "rows.npz", image_bytes=np.array(files))
+    rows = golden.own_inputs(tmp_path / "rows.npz", source.inputs)
+    bundle = build(source, Request(tmp_path / "store", "m", "1", inputs=rows), exporters={})
+    (kept,), (answers,) = bundle.golden_tensors()
+    assert kept.tolist() == files
+    assert np.allclose(answers, source(np.array(files, object))[0])
+    assert bundle.prove(engine_of(bundle, "keras")) < 1e-6
+    command = report.curl(bundle)
+    assert command.startswith("""printf '{"instances": [{"b64": "%s"}]}' "$(base64 -w0 FILE)" | curl """)
+    assert command.endswith("/v1/models/m:predict")
+
+
 @pytest.mark.parametrize(("last", "scores"), [("sigmoid", "as_is"), (None, "sigmoid")])
 def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, scores: str) -> None:
     keras.utils.set_random_seed(13)
@@ -287,6 +365,12 @@ def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, s
     bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog")), exporters={})
     assert bundle.scores == scores
     assert outcome(bundle, "keras").agreement == 1.0
+
+
+def test_without_labels_values_are_answered_as_they_are(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(13)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
+    assert build(of_keras(model), Request(tmp_path, "m", "1"), exporters={}).scores == "as_is"
 
 
 def test_a_base_of_keras_applications_is_known_by_its_name() -> None:

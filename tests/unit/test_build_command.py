@@ -72,6 +72,8 @@ def test_every_wrong_option_is_named_at_once(tmp_path: Path) -> None:
     for part in ("--name 'a/b'", "--version 'new'", "--photos", "--labels a,,b", "'nonsense'", "none.keras does not"):
         assert part in err
     assert "Traceback" not in err
+    status, _, err = finished(command("none.keras", "--name", "m", "--scores", "sigmoid", cwd=tmp_path))
+    assert (status, "--scores sigmoid needs --labels" in err) == (1, True)
 
 
 def test_errors_are_json_where_the_result_would_be(tmp_path: Path) -> None:

@@ -32,6 +32,13 @@ def test_each_input_gets_its_array_in_its_dtype(tmp_path: Path) -> None:
     assert golden.own_inputs(tmp_path / "rows.npy", INPUTS[:1])[0].shape == (2, 3)
 
 
+def test_bytes_are_text_where_they_are_utf8_and_kept_as_they_are_else(tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", **rows(word=np.full((5, 2), "schön".encode())))
+    assert golden.own_inputs(tmp_path / "rows.npz", INPUTS)[1].tolist() == [["schön", "schön"]] * 5
+    np.savez(tmp_path / "rows.npz", **rows(word=np.full((5, 2), b"\xff\xd8\x00\xff")))
+    assert golden.own_inputs(tmp_path / "rows.npz", INPUTS)[1].tolist() == [[b"\xff\xd8\x00\xff"] * 2] * 5
+
+
 @pytest.mark.parametrize(
     ("changes", "messages"),
     [
@@ -57,6 +64,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_not_all_of_them_hold_up_a_workers_start() -> None:
-    assert golden.kept(INPUTS, 1000) == golden.ROWS
-    assert golden.kept((Tensor("picture", "float32", (None, 64, 64, 3)),), 1000) == golden.PICTURES
-    assert golden.kept(INPUTS, 2) == 2
+    assert golden.kept([np.zeros((1000, 3)), np.full((1000, 2), "text")]) == golden.ROWS
+    assert golden.kept([np.zeros((1000, 64, 64, 3), np.uint8)]) == golden.PICTURES
+    assert golden.kept([np.full(1000, b"x" * 5000)]) == golden.PICTURES
+    assert golden.kept([np.zeros((2, 3))]) == 2

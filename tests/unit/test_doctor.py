@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import shutil
@@ -417,6 +418,18 @@ def test_the_store(tmp_path: Path) -> None:
     assert "no model 'lion'" in problems(store.check(make(tmp_path, store=folder, model="lion")))
     (folder / "catdog" / "1" / "model.tflite").write_bytes(b"short")
     assert "model.tflite is incomplete" in problems(store.check(make(tmp_path, store=folder)))
+
+
+@pytest.mark.parametrize(
+    ("stable", "problem"),
+    [("9", "names version 9, which is not in the store"), ("x", "must name a version")],
+)
+def test_a_serving_file_that_is_not_followed(tmp_path: Path, stable: str, problem: str) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(Settings().store, folder)
+    (folder / "catdog" / "serving.json").write_text(json.dumps({"labels": {"stable": stable}}))
+    found = problems(store.check(make(tmp_path, store=folder)))
+    assert f"catdog/serving.json: label 'stable' {problem}" in found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others may not")

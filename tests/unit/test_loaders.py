@@ -72,9 +72,11 @@ def test_inputs_and_outputs_have_the_names_that_their_user_gave(tmp_path: Path) 
         assert np.allclose(answer, wanted[name], atol=1e-6)
 
 
-def test_todays_architecture_with_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encode", [str, json.dumps], ids=["once", "twice"])
+def test_todays_architecture_with_weights(tmp_path: Path, encode: Callable[[str], str]) -> None:
+    """json.dump(model.to_json(), file) encodes what is JSON already."""
     model = dense()
-    (tmp_path / "m.json").write_text(model.to_json())
+    (tmp_path / "m.json").write_text(encode(model.to_json()))
     model.save_weights(tmp_path / "m.weights.h5")
     source = load(tmp_path / "m.json")
     (given,) = rows(source)
@@ -368,6 +370,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ("m.keras", b"text", "no .keras file"),
         ("m.h5", b"text", "no HDF5 file"),
         ("m.json", b"{", "no JSON"),
+        ("m.json", b'"{"', "no JSON"),
+        ("m.json", b'"[]"', "no Keras architecture"),
         ("m.json", json.dumps({"layers": []}).encode(), "no Keras architecture"),
         ("m.pb", b"x", "of no form that is taken"),
     ):

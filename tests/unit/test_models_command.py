@@ -56,6 +56,11 @@ def test_list(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [entry["state"] for entry in model["versions"]] == ["intact", "bad", "intact"]
 
 
+def test_the_list_tells_of_a_label_that_names_no_version_there(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "catdog" / "serving.json").write_text(json.dumps({"labels": {"stable": "9"}}))
+    assert "catdog: label 'stable' names version 9, which is not in the store\n" in run(store, capsys)[1]
+
+
 def test_without_a_command_it_lists(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, capsys) == run(store, capsys, "list")
     assert run_json(store, capsys) == run_json(store, capsys, "list")

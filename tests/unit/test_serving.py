@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
 from collections import Counter
@@ -146,6 +147,27 @@ def test_a_larger_canary_keeps_its_clients() -> None:
     small, large = (Split("pets", [("stable", 100 - part), ("canary", part)]) for part in (5, 20))
     clients = [str(number) for number in range(5000)]
     assert {c for c in clients if small.choose(c) == "canary"} < {c for c in clients if large.choose(c) == "canary"}
+
+
+@pytest.mark.parametrize(
+    ("split", "order"),
+    [
+        ({"canary": 10, "stable": 90}, ["stable", "canary"]),
+        ({"canary": 10, "beta": 10, "10": 20, "9": 20, "stable": 40}, ["stable", "9", "10", "beta", "canary"]),
+    ],
+)
+def test_who_gets_what_does_not_depend_on_the_order_in_the_file(split: dict[str, int], order: list[str]) -> None:
+    for items in itertools.permutations(split.items()):
+        assert Serving(split=dict(items)).shares() == [(key, split[key]) for key in order]
+
+
+def test_a_canary_that_grows_sends_nobody_back_to_stable() -> None:
+    clients, before = [str(number) for number in range(2000)], set(map(str, range(2000)))
+    for part in (100, 60, 20, 5):
+        split = Split("pets", Serving(split={"canary": part, "stable": 100 - part}).shares())
+        canary = {client for client in clients if split.choose(client) == "canary"}
+        assert canary <= before
+        before = canary
 
 
 def test_the_clients_of_one_canary_are_not_those_of_another() -> None:

@@ -273,6 +273,38 @@ def test_files_that_were_only_touched_are_not_loaded_anew(tmp_path: Path) -> Non
     assert store.get() is before
 
 
+def test_a_label_that_names_no_version_there_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stores.add(tmp_path, "1")
+    declare(tmp_path, labels={"stable": "9"}, split={"stable": 90, "7": 10})
+    store = opened(tmp_path)
+    said = (
+        "catdog/serving.json: label 'stable' names version 9, which is not in the store; "
+        "split names version 7, which is not in the store"
+    )
+    for _ in range(2):
+        assert (answering(store), store.problem("catdog")) == ("1", said)
+        store.load()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"model catdog: {said}"
+    ]
+    declare(tmp_path, labels={"stable": "1"})
+    store.load()
+    assert store.problem("catdog") == ""
+
+
+def test_a_labelled_version_that_is_removed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = stores.add(tmp_path, "1")
+    stores.add(tmp_path, "2")
+    declare(tmp_path, labels={"stable": "1"})
+    store = opened(tmp_path)
+    assert (answering(store), store.problem("catdog")) == ("1", "")
+    shutil.rmtree(folder)
+    store.load()
+    assert answering(store) == "2"
+    assert store.problem("catdog") == "catdog/serving.json: label 'stable' names version 1, which is not in the store"
+    assert store.problem("catdog") in caplog.text
+
+
 def test_a_removed_version_is_unloaded_and_the_one_before_takes_over(tmp_path: Path) -> None:
     stores.add(tmp_path, "1")
     folder = stores.add(tmp_path, "2")
@@ -465,6 +497,9 @@ def test_a_split_sticks_to_clients_and_its_failed_canary_gives_way(tmp_path: Pat
     assert got.count("2") == pytest.approx(600, abs=80)
     assert store.split("catdog") == {"stable": 70, "canary": 30}
     assert answering(store, version="1", client="client 1") == "1"
+    declare(tmp_path, labels={"stable": "1", "canary": "2"}, split={"canary": 30, "stable": 70})
+    store.load()
+    assert got == [answering(store, client=client) for client in clients]
     shutil.rmtree(tmp_path / "catdog" / "2")
     store.load()
     assert {answering(store, client=client) for client in clients} == {"1"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from model import disk, serving
@@ -26,6 +26,10 @@ def check(chain: Chain) -> Findings:
     for name in sorted({config.model, *config.models} - set(names)):
         yield _problem(f"{config.store} has no model {name!r}.", "Copy its bundle there, or correct KILN_MODEL(S).")
     wrong = False
+    for name in _to_serve(chain, names):
+        if problem := _declared_wrong(config.store / name):
+            wrong = True
+            yield _problem(f"{config.store}: {problem}.", "Correct it; kiln models use NAME VERSION moves a label.")
     for folder in to_load(chain):
         try:
             bundle = disk.read(folder)
@@ -47,10 +51,10 @@ def to_load(chain: Chain) -> Iterator[Path]:
     """The folders of the versions that a worker loads: by the policy, and what labels and the split name."""
     config = chain.settings
     try:
-        names = set(disk.names(config.store))
+        names = disk.names(config.store)
     except OSError:
         return
-    for name in sorted(names & {config.model, *config.models} if config.models else names):
+    for name in _to_serve(chain, names):
         folder = config.store / name
         try:
             declared = serving.read(folder)
@@ -59,6 +63,21 @@ def to_load(chain: Chain) -> Iterator[Path]:
         numbers = disk.versions(folder)
         wanted = declared.policy.wanted(numbers) | set(declared.labels.values()) | set(declared.split)
         yield from (folder / number for number in sorted(wanted & set(numbers)))
+
+
+def _to_serve(chain: Chain, names: Collection[str]) -> list[str]:
+    """Those of the store's models that the service is to serve."""
+    config = chain.settings
+    return sorted(set(names) & {config.model, *config.models} if config.models else names)
+
+
+def _declared_wrong(folder: Path) -> str:
+    """Why a model's serving.json is not followed, or not all of it; empty where it is."""
+    try:
+        missing = serving.read(folder).missing(disk.versions(folder))
+    except BadServing as error:
+        return disk.named_within(folder.parent, error.message)
+    return f"{folder.name}/{serving.FILE}: {missing}" if missing else ""
 
 
 def _unreadable(user: str, folder: Path, bundle: Bundle) -> str:

@@ -26,6 +26,8 @@ def load(file: Path, weights: Path, *, allow_unsafe: bool) -> Source:
     """Load both. Raises BuildError."""
     try:
         config = json.loads(file.read_bytes())
+        if isinstance(config, str):  # json.dump(model.to_json(), file): encoded twice
+            config = json.loads(config)
     except ValueError as fault:
         raise BuildError(f"{file} is no JSON, or is cut off. model.to_json() writes it.") from fault
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
@@ -47,7 +49,7 @@ def _load_today(file: Path, config: object, weights: Path, *, allow_unsafe: bool
     if unsafe and not allow_unsafe:
         raise contents.code_refused(file)
     with contents.reasons(file), SafeModeScope(not unsafe):
-        model = contents.built(keras.models.model_from_json(file.read_text()), file)
+        model = contents.built(keras.models.model_from_json(json.dumps(config)), file)
     with contents.reasons(weights):
         if weights.name.endswith(".weights.h5"):
             model.load_weights(weights)

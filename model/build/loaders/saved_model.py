@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from ...bundle import Tensor
+from ...engines.keras import carried, widened
 from ..errors import BuildError, reason
 from ..source import Source
 
@@ -25,12 +26,14 @@ def load(folder: Path) -> Source:
     except Exception as fault:  # TensorFlow raises many kinds on damaged files and unknown operations
         raise BuildError(f"{folder} cannot be loaded by TensorFlow {tf.__version__}: {reason(fault)}") from fault
     function = loaded.signatures.get(SIGNATURE) or _only(loaded, folder)
-    inputs = _tensors(function.structured_input_signature[1])
+    taken = function.structured_input_signature[1]
+    inputs = _tensors(taken)
     outputs = _tensors(function.structured_outputs)
 
     def call(*values: tf.Tensor) -> list[tf.Tensor]:
-        answers = function(**{entry.name: value for entry, value in zip(inputs, values, strict=True)})
-        return [answers[entry.name] for entry in outputs]
+        named = {entry.name: value for entry, value in zip(inputs, values, strict=True)}
+        answers = function(**{name: tf.cast(value, taken[name].dtype) for name, value in named.items()})
+        return widened([answers[entry.name] for entry in outputs])
 
     return Source(call, loaded, function.variables, inputs, outputs)
 
@@ -48,7 +51,8 @@ def _only(loaded: Any, folder: Path) -> Any:
 
 def _tensors(specs: dict[str, Any]) -> tuple[Tensor, ...]:
     return tuple(
-        Tensor(name, specs[name].dtype.name, _shape(name, specs[name].shape)) for name in sorted(specs, key=_order)
+        Tensor(name, carried(specs[name].dtype.name), _shape(name, specs[name].shape))
+        for name in sorted(specs, key=_order)
     )
 
 
