@@ -48,6 +48,15 @@ def at(server: Server) -> tuple[str, ...]:
     return ("-Jhost=127.0.0.1", f"-Jport={server.port}", "-Jusers=3", "-Jramp=0", "-Jduration=3")
 
 
+def test_every_user_may_run_what_one_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILN_JMETER", str(tmp_path))
+    result = subprocess.run([JMETER, "--version"], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    (home,) = tmp_path.iterdir()
+    assert home.stat().st_mode & 0o055 == 0o055
+    assert (home / "bin" / "ApacheJMeter.jar").stat().st_mode & 0o044 == 0o044
+
+
 def test_all_three_ways_and_the_dashboard(house: Server, tmp_path: Path) -> None:
     before = house.metrics()["kiln_images_total"]
     result = jmeter(tmp_path, *at(house), "-Jp95=20000", "-Jp99=20000", "-e", "-o", str(tmp_path / "dashboard"))
