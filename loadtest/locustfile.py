@@ -8,6 +8,7 @@ answered; only so does an overload show.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
 import random
@@ -20,6 +21,7 @@ import gevent.pool
 import locust.stats
 from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
+from locust.dispatch import UsersDispatcher
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
@@ -81,6 +83,24 @@ def _read(environment: Environment, **_: Any) -> None:
     _bodies[:] = [(f"/predict {way}", *photo.body(way)) for photo in photos for way in ways]
 
 
+class _Dispatcher(UsersDispatcher):
+    """Notes the number of all users among the options, which locust hands to each worker with its own share of them."""
+
+    def __init__(self, options: argparse.Namespace, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._options = options
+
+    def new_dispatch(self, target_user_count: int, *rest: Any, **more: Any) -> None:
+        self._options.kiln_users = target_user_count
+        super().new_dispatch(target_user_count, *rest, **more)
+
+
+@events.init.add_listener
+def _count_users(environment: Environment, **_: Any) -> None:
+    if environment.parsed_options is not None:
+        environment.dispatcher_class = functools.partial(_Dispatcher, environment.parsed_options)
+
+
 class Client(FastHttpUser):
     """One who posts photos, by every way in turns."""
 
@@ -104,8 +124,7 @@ class Client(FastHttpUser):
         options = self.environment.parsed_options
         if not options.arrivals:
             return float(options.think)
-        users = max(1, self.environment.runner.target_user_count)
-        self._due += random.expovariate(options.arrivals / users)
+        self._due += random.expovariate(options.arrivals / max(1, options.kiln_users))
         return max(0.0, self._due - time.perf_counter())
 
     @task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,37 @@ def found(folder: Path) -> dict[str, dict[str, int]]:
     return {entry["name"]: entry for entry in json.loads((folder / "found.json").read_text())}
 
 
+@contextlib.contextmanager
+def answering(after: float = 0.0, got: list[str] | None = None) -> Iterator[str]:
+    """The URL of a server that answers each POST with predictions, so many seconds later. got: gets its paths."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if got is not None:
+                got.append(self.path)
+            time.sleep(after)
+            body = b'{"predictions": []}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_closed_loop_by_all_three_ways(house: Server, tmp_path: Path) -> None:
     before = house.metrics()["kiln_images_total"]
     result = locust(tmp_path, house.url, "-u", "4", "-r", "4", "--max-p95", "20000", "--max-p99", "20000")
@@ -49,6 +82,16 @@ def test_open_loop(house: Server, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     # 120 are due in the mean; the number is random, and a machine that stands still may send fewer.
     assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 240
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "1"), ("--processes", "4")])
+def test_open_loop_is_of_all_users_in_all_processes(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    with answering() as url:
+        options = ("-u", "8", "-r", "8", "--arrivals", "50", "--way", "raw")
+        result = locust(tmp_path, url, *options, *processes)
+    assert result.returncode == 0, result.stderr
+    # 150 are due in the mean, 12 their standard deviation; 600 came where each process took its users for all.
+    assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 300
 
 
 def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
@@ -106,22 +149,7 @@ def test_numbers_that_are_none(tmp_path: Path, option: str) -> None:
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_times_are_judged_to_the_millisecond(tmp_path: Path, processes: tuple[str, ...]) -> None:
-    class Slow(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(1.02)  # 1000 ms in two digits
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"predictions": []}')
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}"
-            result = locust(tmp_path, url, "-u", "2", "-r", "2", "--max-p99", "1010", *processes)
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(1.02) as url:  # 1000 ms in two digits
+        result = locust(tmp_path, url, "-u", "2", "-r", "2", "--max-p99", "1010", *processes)
     assert result.returncode == 1
     assert "at most 1010 wanted" in result.stderr
