@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
+import logging
 import math
 import random
 import sys
@@ -23,12 +23,15 @@ from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.dispatch import UsersDispatcher
 from locust.env import Environment
+from locust.exception import StopUser
+from locust.rpc import Message
 from locust.runners import WorkerRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtest import key
-from loadtest.photos import FOLDER, WAYS, read_photos
+from loadtest.bodies import Bodies
+from loadtest.photos import FOLDER, WAYS, find_photos
 from loadtest.processes import Failed
 
 _PATIENCE = 30.0  # seconds for one answer
@@ -38,7 +41,8 @@ _MOST_OPEN = 2000  # connections of a user in open loop
 locust.stats.bucket_response_time = round
 
 _headers: dict[str, str] = {}  # of every request
-_bodies: list[tuple[str, bytes, str]] = []  # name in the statistics, body, Content-Type
+_refused: list[str] = []  # why nothing can be posted
+_REFUSED = "kiln_refused"  # the message of a worker that says so to its master
 
 
 def _amount(text: str) -> float:
@@ -69,18 +73,40 @@ def _options(parser: LocustArgumentParser) -> None:
     )
 
 
+@functools.lru_cache(maxsize=1)
+def _bodies(photos: str, way: str) -> Bodies:
+    """What users post. Raises Failed where the folder has no photos, or some that cannot be read."""
+    return Bodies(Path(photos), WAYS if way == "all" else (way,))
+
+
 @events.init.add_listener
-def _read(environment: Environment, **_: Any) -> None:
+def _look(environment: Environment, **_: Any) -> None:
+    """End here where the key or the photos are of no use. Workers leave the photos to their master, who names them."""
     options = environment.parsed_options
     if options is None:
         return
     try:
         _headers.update(key.headers())
-        photos = read_photos(Path(options.photos))
+        if not isinstance(environment.runner, WorkerRunner):
+            find_photos(Path(options.photos))
+            environment.runner.register_message(_REFUSED, _refuse)
     except Failed as failed:
         sys.exit(f"kiln: {failed}")
-    ways = WAYS if options.way == "all" else (options.way,)
-    _bodies[:] = [(f"/predict {way}", *photo.body(way)) for photo in photos for way in ways]
+
+
+@events.test_start.add_listener
+def _look_anew(**_: Any) -> None:
+    _bodies.cache_clear()
+    _refused.clear()
+
+
+def _refuse(environment: Environment, msg: Message, **_: Any) -> None:
+    """Stop a test of which a user found that it cannot post."""
+    if msg.data in _refused:
+        return
+    _refused.append(msg.data)
+    logging.error("kiln: %s", msg.data)
+    gevent.spawn(environment.runner.quit if environment.parsed_options.headless else environment.runner.stop)
 
 
 class _Dispatcher(UsersDispatcher):
@@ -109,9 +135,7 @@ class Client(FastHttpUser):
 
     def on_start(self) -> None:
         """Start anywhere in the folder, so that users do not post the same photo at once."""
-        self._turn = itertools.cycle(range(len(_bodies)))
-        for _ in range(random.randrange(len(_bodies))):
-            next(self._turn)
+        self._turn = random.randrange(2**16)
         self._due = time.perf_counter()
         self._open = gevent.pool.Group()
 
@@ -130,11 +154,23 @@ class Client(FastHttpUser):
     @task
     def post(self) -> None:
         """Post the next photo; in open loop without waiting for its answer."""
-        name, body, kind = _bodies[next(self._turn)]
+        name, body, kind = self._next()
         if self.environment.parsed_options.arrivals:
             self._open.spawn(self._send, name, body, kind)
         else:
             self._send(name, body, kind)
+
+    def _next(self) -> tuple[str, bytes, str]:
+        """(name in the statistics, body, Content-Type), by the options of this moment: the web page changes them."""
+        options = self.environment.parsed_options
+        try:
+            bodies = _bodies(options.photos, options.way)
+            way, body, kind = bodies.get(self._turn % len(bodies))
+        except Failed as failed:
+            self.environment.runner.send_message(_REFUSED, str(failed))
+            raise StopUser from failed
+        self._turn += 1
+        return f"/predict {way}", body, kind
 
     def _send(self, name: str, body: bytes, kind: str) -> None:
         headers = {"Content-Type": kind, **_headers}
@@ -151,7 +187,8 @@ def _judge(environment: Environment, **_: Any) -> None:
     options, total = environment.parsed_options, environment.stats.total
     if options is None:
         return
-    found = ["no request was answered"] if total.num_requests == total.num_failures else []
+    found = [*_refused]
+    found += ["no request was answered"] if total.num_requests == total.num_failures else []
     if total.fail_ratio > options.max_error_rate:
         found.append(f"error rate {total.fail_ratio:.4f}, at most {options.max_error_rate:g} wanted")
     for share, most in ((0.95, options.max_p95), (0.99, options.max_p99)):
