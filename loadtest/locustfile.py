@@ -14,11 +14,13 @@ import math
 import random
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gevent.pool
 import locust.stats
+from flask import Response, jsonify, request
 from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.dispatch import UsersDispatcher
@@ -26,6 +28,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.rpc import Message
 from locust.runners import WorkerRunner
+from locust.web import WebUI
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -46,7 +49,10 @@ _REFUSED = "kiln_refused"  # the message of a worker that says so to its master
 
 
 def _amount(text: str) -> float:
-    amount = float(text)  # argparse says so where it is none
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
     if not 0 <= amount < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
     return amount
@@ -59,7 +65,7 @@ def _part(text: str) -> float:
 
 
 @events.init_command_line_parser.add_listener
-def _options(parser: LocustArgumentParser) -> None:
+def _options(parser: LocustArgumentParser | argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", default=str(FOLDER), metavar="DIR", help="folder of photos to post")
     parser.add_argument("--way", default="all", choices=("all", *WAYS), help="how to post (default: all, in turns)")
     parser.add_argument(
@@ -92,6 +98,40 @@ def _look(environment: Environment, **_: Any) -> None:
             environment.runner.register_message(_REFUSED, _refuse)
     except Failed as failed:
         sys.exit(f"kiln: {failed}")
+
+
+@events.init.add_listener
+def _check_page(environment: Environment, web_ui: WebUI | None = None, **_: Any) -> None:
+    """Answer the page's start button with what is wrong, and start nothing."""
+    if web_ui is None or environment.parsed_options is None:
+        return
+    start = f"{environment.parsed_options.web_base_path}/swarm"
+
+    @web_ui.auth_required_if_enabled
+    def check() -> Response | None:
+        message = " ".join(_wrong(request.form))
+        return jsonify(success=False, message=message, host=environment.host) if message else None
+
+    web_ui.app.before_request(lambda: check() if request.method == "POST" and request.path == start else None)
+
+
+def _wrong(form: Mapping[str, str]) -> list[str]:
+    """All that is wrong with the options of the page: what the command line refuses, and the photos."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    _options(parser)
+    found = []
+    for name in vars(parser.parse_args([])):
+        if name in form:
+            try:
+                parser.parse_args([f"--{name.replace('_', '-')}={form[name]}"])
+            except argparse.ArgumentError as error:
+                found.append(f"{error}.")
+    if "photos" in form:
+        try:
+            find_photos(Path(form["photos"]))
+        except Failed as failed:
+            found.append(str(failed))
+    return found
 
 
 @events.test_start.add_listener

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -36,22 +37,28 @@ def found(folder: Path) -> dict[str, dict[str, int]]:
 
 
 @contextlib.contextmanager
-def answering(after: float = 0.0, got: list[str] | None = None) -> Iterator[str]:
-    """The URL of a server that answers each POST with predictions, so many seconds later. got: gets its paths."""
+def answering(after: float = 0.0, paths: list[str] | None = None, lengths: list[int] | None = None) -> Iterator[str]:
+    """The URL of a server that answers each POST with predictions, so many seconds later.
+
+    paths, lengths: get those of each request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            if got is not None:
-                got.append(self.path)
+            length = int(self.headers["Content-Length"])
+            self.rfile.read(length)
+            if paths is not None:
+                paths.append(self.path)
+            if lengths is not None:
+                lengths.append(length)
             time.sleep(after)
             body = b'{"predictions": []}'
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(BrokenPipeError):  # of a user that was stopped
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -118,24 +125,72 @@ def test_no_photos(tmp_path: Path) -> None:
     assert f"{tmp_path} has no photos" in result.stderr
 
 
-def test_the_web_page_has_the_options(house: Server, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def web_page(folder: Path, host: str, *options: str) -> Iterator[str]:
+    """The URL of locust's page."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [*LOCUST, "-H", house.url, "--web-host", "127.0.0.1", "--web-port", str(port)]
-    url = f"http://127.0.0.1:{port}/"
-    with running_server(command, tmp_path / "locust.log", cwd=tmp_path) as process:
+    command = [*LOCUST, "-H", host, "--web-host", "127.0.0.1", "--web-port", str(port), *options]
+    url = f"http://127.0.0.1:{port}"
+    with running_server(command, folder / "locust.log", cwd=folder) as process:
 
         def page() -> str:
-            assert process.poll() is None, (tmp_path / "locust.log").read_text()
+            assert process.poll() is None, (folder / "locust.log").read_text()
             try:
                 return requests.get(url, timeout=10).text
             except requests.ConnectionError:
                 return ""
 
-        text = wait_for(page, "locust's page", 60)
+        wait_for(page, "locust's page", 60)
+        yield url
+
+
+def swarm(url: str, **form: str) -> dict[str, Any]:
+    answer = requests.post(f"{url}/swarm", {"user_count": "1", "spawn_rate": "1", **form}, timeout=30)
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+def shown(url: str) -> dict[str, Any]:
+    return dict(requests.get(f"{url}/stats/requests", timeout=30).json())
+
+
+def posted(url: str) -> set[str]:
+    return {entry["name"] for entry in shown(url)["stats"] if entry["num_requests"]} - {"Aggregated"}
+
+
+def test_the_web_page_has_the_options(house: Server, tmp_path: Path) -> None:
+    with web_page(tmp_path, house.url) as url:
+        text = requests.get(url, timeout=10).text
     for option in ("arrivals", "max_p99", "photos"):
         assert option in text
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_the_web_page_sets_the_options(tmp_path: Path, photo: bytes, processes: tuple[str, ...]) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "large.jpg").write_bytes(photo + bytes(1_000_000))
+    lengths: list[int] = []
+    with answering(lengths=lengths) as host, web_page(tmp_path, host, *processes) as url:
+        if processes:
+            wait_for(lambda: len(shown(url)["workers"]) == 2, "workers")
+        for way in ("json", "form"):
+            assert swarm(url, way=way, photos=str(tmp_path / "own"), think="0.1")["success"]
+            wait_for(lambda way=way: posted(url) == {f"/predict {way}"}, f"{way} alone")
+            requests.post(f"{url}/stop", timeout=30)
+            wait_for(lambda: shown(url)["state"] in ("ready", "stopped"), "the test's end")
+    assert lengths
+    assert min(lengths) > 1_000_000
+
+
+def test_the_web_page_refuses_what_the_command_line_does(house: Server, tmp_path: Path) -> None:
+    with web_page(tmp_path, house.url) as url:
+        answer = swarm(url, way="fax", photos=str(tmp_path), max_p95="soon", max_error_rate="5", arrivals="-1")
+        assert not answer["success"]
+        for problem in ("--way", f"{tmp_path} has no photos", "--max-p95: 'soon'", "--max-error-rate", "--arrivals"):
+            assert problem in answer["message"]
+        assert shown(url)["state"] == "ready"
 
 
 @pytest.mark.parametrize(
