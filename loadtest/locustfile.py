@@ -173,6 +173,10 @@ class Client(FastHttpUser):
     network_timeout = connection_timeout = _PATIENCE
     concurrency = _MOST_OPEN
 
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.client.base_url = self.client.base_url.rstrip("/")  # http://host/prefix/ is http://host/prefix
+
     def on_start(self) -> None:
         """Start anywhere in the folder, so that users do not post the same photo at once."""
         self._turn = random.randrange(2**16)

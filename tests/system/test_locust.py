@@ -110,6 +110,17 @@ def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
     assert "error rate" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("end", "path"), [("/", "/predict"), ("/prefix/", "/prefix/predict"), ("/a/b", "/a/b/predict")]
+)
+def test_hosts_with_a_slash_or_a_prefix(tmp_path: Path, end: str, path: str) -> None:
+    paths: list[str] = []
+    with answering(paths=paths) as url:
+        result = locust(tmp_path, url + end, "-t", "1s")
+    assert result.returncode == 0, result.stderr
+    assert set(paths) == {path}
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
