@@ -33,12 +33,14 @@ from locust.web import WebUI
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from loadtest import key
+from loadtest.arrivals import Arrivals
 from loadtest.bodies import Bodies
 from loadtest.photos import FOLDER, WAYS, find_photos
 from loadtest.processes import Failed
 
 _PATIENCE = 30.0  # seconds for one answer
 _MOST_OPEN = 2000  # connections of a user in open loop
+_LOOK = 1.0  # seconds until a user sees that the rate was changed
 
 # To the millisecond, by the hook that locust has for it: left alone it keeps two digits, and 1049 ms pass for 1000.
 locust.stats.bucket_response_time = round
@@ -180,7 +182,7 @@ class Client(FastHttpUser):
     def on_start(self) -> None:
         """Start anywhere in the folder, so that users do not post the same photo at once."""
         self._turn = random.randrange(2**16)
-        self._due = time.perf_counter()
+        self._arrivals = Arrivals()
         self._open = gevent.pool.Group()
 
     def on_stop(self) -> None:
@@ -188,21 +190,21 @@ class Client(FastHttpUser):
         self._open.join(timeout=_PATIENCE)
 
     def wait_time(self) -> float:
-        """Seconds until this user posts again. In open loop from moment to moment, so that no delay adds up."""
+        """Seconds until this user posts again; in open loop until it looks whether a request is due."""
         options = self.environment.parsed_options
         if not options.arrivals:
             return float(options.think)
-        self._due += random.expovariate(options.arrivals / max(1, options.kiln_users))
-        return max(0.0, self._due - time.perf_counter())
+        return min(max(0.0, self._arrivals.due - time.perf_counter()), _LOOK)
 
     @task
     def post(self) -> None:
-        """Post the next photo; in open loop without waiting for its answer."""
-        name, body, kind = self._next()
-        if self.environment.parsed_options.arrivals:
-            self._open.spawn(self._send, name, body, kind)
-        else:
-            self._send(name, body, kind)
+        """Post the next photo; in open loop when it is due, without waiting for its answer."""
+        options = self.environment.parsed_options
+        if not options.arrivals:
+            self._arrivals.rest()
+            self._send(*self._next())
+        elif self._arrivals.take(time.perf_counter(), options.arrivals / max(1, options.kiln_users)):
+            self._open.spawn(self._send, *self._next())
 
     def _next(self) -> tuple[str, bytes, str]:
         """(name in the statistics, body, Content-Type), by the options of this moment: the web page changes them."""

@@ -101,6 +101,13 @@ def test_open_loop_is_of_all_users_in_all_processes(tmp_path: Path, processes: t
     assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 300
 
 
+def test_open_loop_has_no_burst_at_its_start(tmp_path: Path) -> None:
+    with answering() as url:
+        result = locust(tmp_path, url, "-u", "60", "-r", "60", "--arrivals", "5", "--way", "raw")
+    assert result.returncode == 0, result.stderr
+    assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 45  # 15 are due in the mean
+
+
 def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
     result = locust(tmp_path, house.url, "-u", "2", "--max-p95", "0.5", "--max-p99", "0.5")
     assert result.returncode == 1
