@@ -40,12 +40,16 @@ from loadtest.processes import Failed
 
 _PATIENCE = 30.0  # seconds for one answer
 _MOST_OPEN = 2000  # connections of a user in open loop
+_SHORT = 0.95  # of the rate asked for: what is less is said
 _LOOK = 1.0  # seconds until a user sees that the rate was changed
 
 # To the millisecond, by the hook that locust has for it: left alone it keeps two digits, and 1049 ms pass for 1000.
 locust.stats.bucket_response_time = round
 
 _headers: dict[str, str] = {}  # of every request
+_arrivals: list[Arrivals] = []  # of each user that there was, in this process
+_paces: dict[str, tuple[float, float]] = {}  # requests sent and missed in open loop, by worker
+_PACE = "kiln_pace"  # the same in a worker's report
 _refused: list[str] = []  # why nothing can be posted
 _REFUSED = "kiln_refused"  # the message of a worker that says so to its master
 
@@ -139,7 +143,8 @@ def _wrong(form: Mapping[str, str]) -> list[str]:
 @events.test_start.add_listener
 def _look_anew(**_: Any) -> None:
     _bodies.cache_clear()
-    _refused.clear()
+    for kept in (_refused, _arrivals, _paces):
+        kept.clear()
 
 
 def _refuse(environment: Environment, msg: Message, **_: Any) -> None:
@@ -183,10 +188,12 @@ class Client(FastHttpUser):
         """Start anywhere in the folder, so that users do not post the same photo at once."""
         self._turn = random.randrange(2**16)
         self._arrivals = Arrivals()
+        _arrivals.append(self._arrivals)
         self._open = gevent.pool.Group()
 
     def on_stop(self) -> None:
         """What was sent counts: a slow answer left out would flatter the server."""
+        self._arrivals.rest(time.perf_counter())
         self._open.join(timeout=_PATIENCE)
 
     def wait_time(self) -> float:
@@ -201,7 +208,7 @@ class Client(FastHttpUser):
         """Post the next photo; in open loop when it is due, without waiting for its answer."""
         options = self.environment.parsed_options
         if not options.arrivals:
-            self._arrivals.rest()
+            self._arrivals.rest(time.perf_counter())
             self._send(*self._next())
         elif self._arrivals.take(time.perf_counter(), options.arrivals / max(1, options.kiln_users)):
             self._open.spawn(self._send, *self._next())
@@ -225,6 +232,35 @@ class Client(FastHttpUser):
                 answer.failure("200 without predictions")
 
 
+def _pace() -> tuple[float, float]:
+    """(requests sent, requests missed) by the users of this process in open loop."""
+    now = time.perf_counter()
+    return sum(each.sent for each in _arrivals), sum(each.missed(now) for each in _arrivals)
+
+
+@events.report_to_master.add_listener
+def _report_pace(data: dict[str, Any], **_: Any) -> None:
+    data[_PACE] = _pace()
+
+
+@events.worker_report.add_listener
+def _note_pace(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    sent, missed = data[_PACE]
+    _paces[client_id] = (sent, missed)
+
+
+def _too_slow(arrivals: float) -> str:
+    """What is to be said where fewer requests were sent than asked for, or nothing."""
+    paces = [_pace(), *_paces.values()]
+    sent, missed = (sum(numbers) for numbers in zip(*paces, strict=True))
+    if not arrivals or sent >= _SHORT * (sent + missed):
+        return ""
+    rate = arrivals * sent / (sent + missed)
+    return (
+        f"{arrivals:.10g} requests a second were asked for, {rate:.4g} were sent: give locust more cores (--processes)"
+    )
+
+
 @events.quitting.add_listener
 def _judge(environment: Environment, **_: Any) -> None:
     """Exit status 1 where a threshold is broken. locust's workers leave that to their master."""
@@ -240,6 +276,9 @@ def _judge(environment: Environment, **_: Any) -> None:
     for share, most in ((0.95, options.max_p95), (0.99, options.max_p99)):
         if most and (value := total.get_response_time_percentile(share)) > most:
             found.append(f"p{share * 100:.0f} {value:.0f} ms, at most {most:g} wanted")
-    for problem in found:
+    slow = _too_slow(options.arrivals)
+    for problem in [*found, slow] if slow else found:
         print(f"kiln: {environment.host}: {problem}", file=sys.stderr)
+    if slow and (options.max_p95 or options.max_p99):  # which were looked at with less than the load
+        found.append(slow)
     environment.process_exit_code = 1 if found else 0

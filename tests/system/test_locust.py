@@ -106,6 +106,16 @@ def test_open_loop_has_no_burst_at_its_start(tmp_path: Path) -> None:
         result = locust(tmp_path, url, "-u", "60", "-r", "60", "--arrivals", "5", "--way", "raw")
     assert result.returncode == 0, result.stderr
     assert 0 < found(tmp_path)["/predict raw"]["num_requests"] < 45  # 15 are due in the mean
+    assert "asked for" not in result.stderr
+
+
+@pytest.mark.parametrize("options", [("-t", "1s"), ("--processes", "2"), ("-t", "1s", "--max-p95", "60000")])
+def test_a_rate_that_locust_cannot_send(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with answering() as url:
+        asked = ("--arrivals", "1000000", "--way", "raw", "--max-error-rate", "0.99")
+        result = locust(tmp_path, url, *asked, *options)
+    assert "1000000 requests a second were asked for" in result.stderr
+    assert result.returncode == (1 if "--max-p95" in options else 0), result.stderr
 
 
 def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:

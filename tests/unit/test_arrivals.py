@@ -42,8 +42,19 @@ def test_a_new_rate_begins_anew() -> None:
     assert taken(arrivals, 0.0, 1) == 0
     assert taken(arrivals, 60.0, 4) == 0
     assert taken(arrivals, 61.0, 4) == 4
-    arrivals.rest()
+    arrivals.rest(61.0)
     assert taken(arrivals, 120.0, 4) == 0
+
+
+def test_what_was_sent_and_what_was_missed() -> None:
+    arrivals = Arrivals(every)
+    assert taken(arrivals, 0.0, 2) == 0
+    assert arrivals.take(10.0, 2)
+    assert (arrivals.sent, arrivals.missed(10.0)) == (1, 18.0)
+    arrivals.take(11.0, 4)  # at the new rate nothing is due yet
+    assert (arrivals.sent, arrivals.missed(11.0)) == (1, 20.0)
+    arrivals.rest(12.0)
+    assert arrivals.missed(99.0) == 20.0 + 0.75 * 4
 
 
 def test_the_mean_rate() -> None:
