@@ -63,7 +63,10 @@ def answering(after: float = 0.0, paths: list[str] | None = None, lengths: list[
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Patient(http.server.ThreadingHTTPServer):
+        request_queue_size = 4096
+
+    with Patient(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
