@@ -191,6 +191,21 @@ def posted(url: str) -> set[str]:
     return {entry["name"] for entry in shown(url)["stats"] if entry["num_requests"]} - {"Aggregated"}
 
 
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_photos_that_go_while_they_are_posted(tmp_path: Path, photo: bytes, processes: tuple[str, ...]) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "cat.jpg").write_bytes(photo)
+    paths: list[str] = []
+    with answering(paths=paths) as url:
+        command = [*LOCUST, "--headless", "-H", url, "-t", "60s", "--photos", str(tmp_path / "own"), "--think", "2"]
+        with running_server([*command, *processes], tmp_path / "log", cwd=tmp_path) as process:
+            wait_for(lambda: paths, "the first post")  # by one way; the bodies of the others are yet to be made
+            (tmp_path / "own" / "cat.jpg").unlink()
+            wait_for(lambda: process.poll() is not None, "locust's end", 45)
+    assert process.returncode == 1
+    assert "cat.jpg cannot be read" in (tmp_path / "log").read_text()
+
+
 def test_the_web_page_has_the_options(house: Server, tmp_path: Path) -> None:
     with web_page(tmp_path, house.url) as url:
         text = requests.get(url, timeout=10).text
