@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from .processes import ROOT, Failed
 FOLDER = ROOT / "tests" / "data"  # a photo of a cat, where no other folder is given
 WAYS = ("raw", "form", "json")
 _TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
-_MOST = 1000  # read into memory
+_MOST = 1000  # photos of a folder
+_NAMED = 10  # of those that cannot be read
 _BOUNDARY = "kiln-load-7f3d1c9b5a"
 
 
@@ -43,14 +45,36 @@ class Photo:
         return head.encode() + self.content + end.encode(), f"multipart/form-data; boundary={_BOUNDARY}"
 
 
-def read_photos(folder: Path) -> list[Photo]:
+def find_photos(folder: Path) -> list[Path]:
     """The JPEG, PNG and WebP files of a folder and of those in it, by name, 1000 at most. Raises Failed when there
-    are none."""
+    are none, or some cannot be read."""
     try:
-        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _TYPES and file.is_file())
-        photos = [Photo(file.name, file.read_bytes(), _TYPES[file.suffix.lower()]) for file in files[:_MOST]]
+        within = sorted(path for path in folder.rglob("*") if path.is_dir() or path.suffix.lower() in _TYPES)
+        files = [path for path in within if path.is_file()][:_MOST]
+        closed = [path for path in (folder, *within) if path.is_dir() and not _open(path, os.R_OK | os.X_OK)]
     except OSError as fault:
         raise Failed(f"The photos in {folder} cannot be read: {fault}") from fault
-    if not photos:
+    closed += [file for file in files if not _open(file, os.R_OK)]
+    if closed:
+        more = f" and {len(closed) - _NAMED} more" if len(closed) > _NAMED else ""
+        raise Failed(f"These cannot be read: {', '.join(map(str, closed[:_NAMED]))}{more}.")
+    if not files:
         raise Failed(f"{folder} has no photos: name a folder with .jpg, .png or .webp files.")
-    return photos
+    return files
+
+
+def _open(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
+
+
+def read_photo(file: Path) -> Photo:
+    """A photo in memory. Raises Failed when it cannot be read."""
+    try:
+        return Photo(file.name, file.read_bytes(), _TYPES[file.suffix.lower()])
+    except OSError as fault:
+        raise Failed(f"{file} cannot be read: {fault.strerror}.") from fault
+
+
+def read_photos(folder: Path) -> list[Photo]:
+    """All that find_photos finds, in memory. Raises Failed as it does."""
+    return [read_photo(file) for file in find_photos(folder)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from app.keys import file
+from app.keys import file as keys
 from loadtest.key import VARIABLE
 from tests import servers
 from tests.servers import ROOT, Server
@@ -36,13 +38,23 @@ def fetched() -> None:
     assert "5.6" in result.stdout
 
 
-def jmeter(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def jmeter(folder: Path, *options: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
     command = [JMETER, "-n", "-t", ROOT / "loadtest" / "predict.jmx", "-j", folder / "log", "-l", folder / "results"]
-    return subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, timeout=100)
+    command += options
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, user=user, group=user)
 
 
 def at(server: Server) -> tuple[str, ...]:
     return ("-Jhost=127.0.0.1", f"-Jport={server.port}", "-Jusers=3", "-Jramp=0", "-Jduration=3")
+
+
+def test_every_user_may_run_what_one_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILN_JMETER", str(tmp_path))
+    result = subprocess.run([JMETER, "--version"], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    (home,) = tmp_path.iterdir()
+    assert home.stat().st_mode & 0o055 == 0o055
+    assert (home / "bin" / "ApacheJMeter.jar").stat().st_mode & 0o044 == 0o044
 
 
 def test_all_three_ways_and_the_dashboard(house: Server, tmp_path: Path) -> None:
@@ -79,6 +91,56 @@ def test_no_photos(tmp_path: Path) -> None:
     assert f"kiln: {tmp_path} has no photos" in result.stderr
 
 
+def test_photos_that_cannot_be_read_are_named(photo_path: Path) -> None:
+    root = os.geteuid() == 0  # who can read everything
+    with tempfile.TemporaryDirectory(prefix="kiln-jmeter-") as name:
+        folder, photos = Path(name), Path(name) / "photos"
+        (photos / "closed").mkdir(parents=True)
+        for number in range(2):
+            shutil.copy(photo_path, photos / f"{number}.jpg")
+        shutil.copy(photo_path, photos / "open.jpg")
+        folder.chmod(0o777)
+        for closed in (photos / "0.jpg", photos / "1.jpg", photos / "closed"):
+            closed.chmod(0)
+        try:
+            result = jmeter(folder, f"-Jphotos={photos}", user=65534 if root else None)
+        finally:
+            (photos / "closed").chmod(0o700)
+    assert result.returncode == 1
+    for closed in ("0.jpg", "1.jpg", "closed"):
+        assert f"kiln: {photos / closed} cannot be read" in result.stderr
+    assert "open.jpg" not in result.stderr
+
+
+def test_more_photos_than_memory(house: Server, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JVM_ARGS", "-Xmx128m")
+    (tmp_path / "0.jpg").write_bytes(photo + bytes(3_000_000))
+    for number in range(1, 100):
+        (tmp_path / f"{number}.jpg").hardlink_to(tmp_path / "0.jpg")
+    result = jmeter(tmp_path, *at(house), f"-Jphotos={tmp_path}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert {"raw", "form", "json"} <= {line.split(",")[2] for line in (tmp_path / "results").read_text().splitlines()}
+
+
+def test_too_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JVM_ARGS", "-Xmx64m")
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(100_000_000)
+    result = jmeter(tmp_path, "-Jport=9", f"-Jphotos={tmp_path}", "-Jway=json", "-Jduration=2")
+    assert result.returncode == 3
+    assert "kiln: Out of memory" in result.stderr
+
+
+def test_a_plan_that_fails_before_it_begins(tmp_path: Path) -> None:
+    plan = (ROOT / "loadtest" / "predict.jmx").read_text()
+    wrong = plan.replace("def kinds = ", "throw new IOException('none')\ndef kinds = ", 1)
+    (tmp_path / "plan.jmx").write_text(wrong)
+    command = [JMETER, "-n", "-t", tmp_path / "plan.jmx", "-j", tmp_path / "log", "-l", tmp_path / "results"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 1
+    assert "kiln: The test ended before its thresholds were looked at" in result.stderr
+
+
 def test_numbers_that_are_none_are_named_all_at_once(tmp_path: Path) -> None:
     wrong = ("users=abc", "duration=0", "ramp=-1", "think=1s", "port=http", "p95=nan", "p99=300ms", "errors=5")
     result = jmeter(tmp_path, *(f"-J{option}" for option in wrong))
@@ -89,7 +151,7 @@ def test_numbers_that_are_none_are_named_all_at_once(tmp_path: Path) -> None:
 
 
 def test_an_api_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = file.add(tmp_path / "keys", "load")
+    key = keys.add(tmp_path / "keys", "load")
     monkeypatch.setenv(VARIABLE, key)
     results = tmp_path / "results"
     results.mkdir()

@@ -6,12 +6,14 @@ import contextlib
 import http.server
 import itertools
 import json
+import os
 import resource
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from loadtest.bodies import Bodies
 from loadtest.load import ladder, page, plots, tls, users
 from loadtest.load.__main__ import main
 from loadtest.load.ladder import Point
@@ -339,6 +342,43 @@ def test_photos_by_every_way(tmp_path: Path) -> None:
     assert kind.startswith("multipart/form-data; boundary=")
     assert b'name="image"' in body
     assert len({photo.body(way) for way in WAYS}) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_photos_that_cannot_be_read_are_named() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for number in range(3):
+            (folder / f"{number}.jpg").write_bytes(b"picture")
+        (folder / "closed").mkdir()
+        for closed in ("0.jpg", "2.jpg", "closed"):
+            (folder / closed).chmod(0)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(Failed) as failed:
+                read_photos(folder)
+        finally:
+            os.seteuid(0)
+    assert all(str(folder / closed) in str(failed.value) for closed in ("0.jpg", "2.jpg", "closed"))
+    assert "1.jpg" not in str(failed.value)
+
+
+def test_bodies_are_made_when_posted_and_kept_while_they_fit(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").write_bytes(b"as big")
+    bodies = Bodies(tmp_path, ("raw", "json"), most_kept=20)
+    assert len(bodies) == 6
+    (tmp_path / "a.jpg").write_bytes(b"changed")
+    assert bodies.get(0) == ("raw", b"changed", "image/jpeg")
+    assert json.loads(bodies.get(3)[1]) == {"instances": [{"b64": "YXMgYmln"}]}  # more than 20 bytes
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").write_bytes(b"again")
+    assert bodies.get(0)[1] == b"changed"
+    assert json.loads(bodies.get(3)[1]) == {"instances": [{"b64": "YWdhaW4="}]}
+    (tmp_path / "c.jpg").unlink()
+    with pytest.raises(Failed, match=r"c\.jpg cannot be read"):
+        bodies.get(5)
 
 
 def test_a_folder_without_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
