@@ -22,7 +22,7 @@ from .plain import Plain
 MOST = 64 * 1024 * 1024  # bytes that one worker holds of bodies that are not there yet
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Body:
     """One body. head: what was read up to it. got: bytes that are here, of as many as `data` has place for.
     late: when it must be here, on the clock of time.monotonic()."""
@@ -44,7 +44,7 @@ class Body:
         return self.head + self.data[: self.got]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Head:
     """The beginning of a request. late: as a body's."""
 

@@ -17,8 +17,16 @@ gc.disable()  # until all is imported: nothing of that is garbage
 # not survive a fork. The engine brings its own thread pool.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+_root = str(Path(__file__).resolve().parent.parent)
+if _root not in sys.path:
+    sys.path.insert(0, _root)
+from deploy import own_code as _own_code
+
+_is_new = os.environ.get("KILN_METRICS_OWNER") != str(os.getpid())
+if not _is_new:  # HUP runs this file again in the same process, and takes new code
+    _own_code.forget()
+
 # Read first: wrong settings must leave nothing behind.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app import settings as _settings
 from deploy import notify as _notify
 from deploy import reload as _reload
@@ -28,8 +36,7 @@ _config = _settings.read()
 _notify.hide_from_gunicorn()
 
 # Workers count into files of this folder; any of them can then answer for all. Made anew by each master (also by
-# the successor that USR2 starts), kept over HUP, which runs this file again in the same process.
-_is_new = os.environ.get("KILN_METRICS_OWNER") != str(os.getpid())
+# the successor that USR2 starts), kept over HUP.
 if _is_new:
     _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  private folder
     for _left in Path(_memory).glob("kiln-metrics-*-*"):  # by masters that were killed
@@ -38,8 +45,8 @@ if _is_new:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"kiln-metrics-{os.getpid()}-", dir=_memory)
     os.environ["KILN_METRICS_OWNER"] = str(os.getpid())
 
-# Outside libraries are imported once here and shared by all workers: a worker starts in half the time and costs
-# half the memory. Never an engine: TensorFlow loaded before a fork hangs.
+# Outside libraries, and what brings them, are imported once here and shared by all workers: a worker starts in half the
+# time and costs half the memory. Never an engine: TensorFlow loaded before a fork hangs.
 import flask_restful  # noqa: F401
 import orjson  # noqa: F401
 from gunicorn.glogging import Logger as _Logger
@@ -53,9 +60,7 @@ if _is_new:  # not on HUP: what was imported before is garbage then
     gc.freeze()  # out of the collector's sight, before it looks: going through all of this once takes 20 ms
 gc.enable()
 
-# Our own code is forgotten again: workers import it themselves, so that HUP takes new code.
-for _name in [name for name in sys.modules if name.partition(".")[0] in ("app", "model")]:
-    del sys.modules[_name]
+_stamps = _own_code.stamps()
 
 wsgi_app = "api:app"
 bind = [_config.address]
@@ -120,6 +125,7 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """Tell the worker its slot, before it imports the app. Nothing of what it imports is garbage."""
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
+    _own_code.forget_if_changed(_stamps)
     gc.disable()
 
 

@@ -138,13 +138,43 @@ def test_reload_hands_new_settings_over(tmp_path: Path, systemd: socket.socket) 
         assert json.loads((tmp_path / "environment.json").read_text()).keys() == {"KILN_WORKERS", "KILN_BIND"}
 
 
-def test_a_reload_refuses_code_that_does_not_start(tmp_path: Path, systemd: socket.socket) -> None:
-    """gunicorn by itself would end, with all workers."""
-    home = tmp_path / "home"
+def copied(home: Path) -> Path:
+    """Code of its own, to be changed."""
     home.mkdir()
     for name in ("app", "deploy", "model"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "api.py", home)
+    return home
+
+
+def test_a_worker_that_starts_later_mixes_no_code(tmp_path: Path, systemd: socket.socket) -> None:
+    """Its master imported some of it before; one half would not fit the other."""
+    home = copied(tmp_path / "home")
+    with service(tmp_path, home=home) as master:
+        assert heard(systemd)["STATUS"] == "ready: catdog/1"
+        for file, line in (("app/settings.py", "NEW = 1"), ("app/routes.py", "from .settings import NEW")):
+            (home / file).write_text(f"{(home / file).read_text()}\n{line}\n")
+        [before] = workers_of(master)
+        before.kill()
+        [after] = wait_for(lambda: [one for one in workers_of(master) if one != before], "another worker")
+        [listening] = [c for c in psutil.Process(master.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert requests.get(f"http://127.0.0.1:{listening.laddr.port}/ready", timeout=10).status_code == 200
+        assert workers_of(master) == [after]
+
+
+def workers_of(master: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Not what tells systemd that they live."""
+    found = []
+    for child in psutil.Process(master.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "notify.py" not in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def test_a_reload_refuses_code_that_does_not_start(tmp_path: Path, systemd: socket.socket) -> None:
+    """gunicorn by itself would end, with all workers."""
+    home = copied(tmp_path / "home")
     with service(tmp_path, home=home) as master:
         assert heard(systemd)["STATUS"] == "ready: catdog/1"
         workers = psutil.Process(master.pid).children()
