@@ -54,7 +54,8 @@ class Series:
         if self.service:
             left = self._ratio("service", "engines")
             found.append(Goal(f"{name}: service / {self.chosen}", left, 0.9, at_least=True))
-            found.append(Goal(f"{name}: service / decoding and {self.chosen}", self._ratio("service", "bare")))
+            bare = self._ratio("service", "bare")
+            found.append(Goal(f"{name}: service / decoding and {self.chosen}", bare, 0.97, at_least=True))
         return found
 
     def _ratio(self, above: str, below: str) -> Spread:
