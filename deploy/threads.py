@@ -20,7 +20,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from . import answers, plain
-from .clients import OneSend, parser_of, part_from, send_all
+from .clients import FAREWELL_SECONDS, OneSend, parser_of, part_from, send_all
 
 LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
@@ -62,6 +62,7 @@ class Threads(ThreadWorker):
         self.admission, self.recorder, self.dialects = parts["admission"], parts["recorder"], parts["dialects"]
         self.watch = WATCH + tuple(f"GET {path}{end}".encode() for path in self.dialects.probes for end in " ?")
         self.working: dict[TConn, float] = {}  # what threads compute, since when
+        self.parting: set[TConn] = set()  # whose clients threads wait for to close their side
         self.reading = threading.local()  # .conn: what a thread reads from; gunicorn does not tell handle_error
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
@@ -99,7 +100,13 @@ class Threads(ThreadWorker):
         gunicorn does so in the main loop, which would neither accept connections nor tell the master that it lives. It
         also throws less away than a client may send, and nginx answers 502 where it cannot send a body to its end.
         """
-        part_from(conn.sock, self.body_seconds, self.body_bytes)
+        self.parting.add(conn)
+        try:
+            # Half of the threads at most go along with a client that goes on for long.
+            patient = len(self.parting) <= self.cfg.threads // 2
+            part_from(conn.sock, self.body_seconds if patient else FAREWELL_SECONDS, self.body_bytes)
+        finally:
+            self.parting.discard(conn)
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""

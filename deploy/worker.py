@@ -108,8 +108,8 @@ class Worker(Connections):
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1
-            while before < self.nr_conns < self.worker_connections:
-                before = self.nr_conns
+            while before < self.met and self.nr_conns < self.worker_connections:
+                before = self.met  # also those that have gone already, before others in the queue
                 super().accept(listener)
             listener.close()
         super()._cap_keepalive(deadline)
@@ -166,12 +166,13 @@ class Worker(Connections):
                 self.read_on(conn, part.end(conn).sent(), late=True)
         until = now + LOOK_SECONDS
         while self.waiting and now < until:
-            if self.gathering and self.busy >= self.cfg.threads:
+            in_time = self.admission.in_time(now, self.waiting[0].expiry)
+            if in_time and self.gathering and self.busy >= self.cfg.threads:
                 break  # the next thread that is done wakes us
             job = self.waiting.popleft()
             self.waiting_conns.discard(job.conn)
             self.recorder.busy = bool(self.waiting)
-            if not self.admission.in_time(now, job.expiry):
+            if not in_time:
                 self.refuse(job, "deadline_exceeded")
             elif (_is_local(job.conn) or now > job.arrived + LOOK_SECONDS) and is_gone(job.conn.sock):
                 self.refuse(job, "client_gone")

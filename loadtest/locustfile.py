@@ -257,8 +257,23 @@ def _too_slow(arrivals: float) -> str:
         return ""
     rate = arrivals * sent / (sent + missed)
     return (
-        f"{arrivals:.10g} requests a second were asked for, {rate:.4g} were sent: give locust more cores (--processes)"
+        f"{arrivals:.10g} requests a second were asked for, {rate:.4g} were sent: give locust more cores "
+        "(--processes N, with at least as many users: -u N -r N)"
     )
+
+
+def _slow_ramp(options: argparse.Namespace, seconds: float) -> str:
+    """What is to be said where users came so slowly that the rate was not reached for a part of the time, or nothing.
+
+    Each user has its share of the rate. seconds: of the whole test.
+    """
+    if not options.headless or not options.arrivals:
+        return ""
+    users, rate = options.num_users or 1, options.spawn_rate or 1
+    ramp = min(users / rate - 1, seconds)  # the first ones come at once
+    if ramp <= 2 * (1 - _SHORT) * seconds:
+        return ""
+    return f"{users} users came {rate:g} a second, and the rate grew with them for {ramp:.0f} s: set -r to {users}"
 
 
 @events.quitting.add_listener
@@ -276,9 +291,10 @@ def _judge(environment: Environment, **_: Any) -> None:
     for share, most in ((0.95, options.max_p95), (0.99, options.max_p99)):
         if most and (value := total.get_response_time_percentile(share)) > most:
             found.append(f"p{share * 100:.0f} {value:.0f} ms, at most {most:g} wanted")
-    slow = _too_slow(options.arrivals)
-    for problem in [*found, slow] if slow else found:
+    seconds = (total.last_request_timestamp or total.start_time) - total.start_time
+    slow = [problem for problem in (_too_slow(options.arrivals), _slow_ramp(options, seconds)) if problem]
+    for problem in found + slow:
         print(f"kiln: {environment.host}: {problem}", file=sys.stderr)
-    if slow and (options.max_p95 or options.max_p99):  # which were looked at with less than the load
-        found.append(slow)
+    if options.max_p95 or options.max_p99:  # which were looked at with less than the load
+        found += slow
     environment.process_exit_code = 1 if found else 0

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     folder = _path(options.output)
     try:
-        outputs.check(folders=[folder])
+        reports = [folder / "report.json", folder / "report.html"] if folder.is_dir() else []
+        outputs.check(reports, [folder])
         report = _measure(options, console)
         _write(report, folder)
     except Failed as failed:

@@ -96,11 +96,11 @@ def at(url: str, pids: Sequence[int], authorities: Path | None = None, *, insecu
         parts = urlsplit(given)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError as fault:
-        raise Failed(f"{url}: {fault}") from fault
+        raise Failed(f"{_shown(given)}: {fault}") from fault
     if port is None or not parts.hostname:
         raise Failed(
-            f"{url} is no address like http://127.0.0.1:8000 or https://kiln.example.com. A unix socket is not "
-            "measured: name the address of nginx before it, or let gunicorn listen on a port."
+            f"{_shown(given)} is no address like http://127.0.0.1:8000 or https://kiln.example.com. A unix socket is "
+            "not measured: name the address of nginx before it, or let gunicorn listen on a port."
         )
     secured = tls.client(parts.hostname, authorities, insecure=insecure) if parts.scheme == "https" else None
     if not secured and (authorities or insecure):
@@ -119,6 +119,12 @@ def at(url: str, pids: Sequence[int], authorities: Path | None = None, *, insecu
     host = parts.netloc.rpartition("@")[2]
     headers = {**key.headers(), **_authorization(parts)}
     return Target(url, host, (str(resolved[0]), port), path, roots, secured, headers)
+
+
+def _shown(url: str) -> str:
+    """Of a URL that cannot be read, what is no password for certain, and how to write one."""
+    kept = re.sub(r"^(\w+://)?.*@", r"\1", url)
+    return kept if kept == url else f"{kept} (in a password / is %2F, ? is %3F, # is %23 and @ is %40)"
 
 
 def _authorization(parts: SplitResult) -> dict[str, str]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .. import outputs
 from ..processes import Failed
 from . import arithmetic, measured, options, plot, profiles, verdicts
 from .arithmetic import Prices, Way
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plan(asked: argparse.Namespace) -> None:
     asked.plot = asked.plot and plot.named(asked.plot)
+    outputs.check([_path(file) for file in (asked.plot, asked.json) if file])
     profile = _profile(asked)
     if asked.report:
         found = measured.read(_path(asked.report), asked.p99)
@@ -119,7 +121,8 @@ def _facts(
     peak, capacity = max(profile.rates), fleet.capacity
     source = f"p99 within {asked.p99:g} ms" if asked.report else "as given"
     nodes = arithmetic.machines_for(peak, capacity, least=fleet.least)
-    least, fewer = ("at least ", "; fewer may do") if lower_bound else ("", "")
+    least = "at least " if lower_bound else ""
+    fewer = "; fewer may do" if lower_bound and nodes > fleet.least else ""
     use = arithmetic.mean_use(profile.rates, capacity)
     return {
         f"One {asked.instance.name}": f"{least}{capacity:,.0f} requests a second, {source}",

@@ -12,20 +12,25 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-GATHERS = ("Gather", "GatherND", "GatherElements")
-_BEYOND = np.iinfo(np.int64).max  # no table is as long: ONNX Runtime refuses it
+# What counts from the end, and which of its inputs are indices. Of OneHot's, TensorFlow takes negative ones for none.
+INDICES = {"Gather": 1, "GatherND": 1, "GatherElements": 1, "ScatterND": 1, "ScatterElements": 1, "OneHot": 0}
+_BEYOND = np.iinfo(np.int64).max  # no table is as long: ONNX Runtime refuses it, and makes it none in OneHot
 
 
-def refuse_negative(graph: onnx.GraphProto) -> None:
-    """Let each gather of the graph, and of the graphs within it, fail on negative indices that a request leads to."""
-    fixed = {entry.name for entry in graph.initializer}
+def refuse_negative(graph: onnx.GraphProto, outer: frozenset[str] = frozenset()) -> None:
+    """Let what takes indices in the graph, and in the graphs within it, fail on negative ones that a request leads to.
+
+    outer: values that are the same for all requests, of the graphs around this one.
+    """
+    fixed = outer | {entry.name for entry in graph.initializer}
     fixed |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
     nodes: list[onnx.NodeProto] = []
     for number, node in enumerate(graph.node):
         for inner in _within(node):
-            refuse_negative(inner)
-        if node.op_type in GATHERS and node.input[1] not in fixed:
-            nodes += _guard(node, f"{graph.name}/refuse_negative_{number}")
+            refuse_negative(inner, fixed)
+        place = INDICES.get(node.op_type)
+        if place is not None and node.input[place] not in fixed:
+            nodes += _guard(node, place, f"{graph.name}/refuse_negative_{number}")
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
@@ -38,18 +43,18 @@ def _within(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield attribute.g
 
 
-def _guard(node: onnx.NodeProto, name: str) -> list[onnx.NodeProto]:
-    """The nodes to stand before a gather; it takes its indices from the last of them."""
+def _guard(node: onnx.NodeProto, place: int, name: str) -> list[onnx.NodeProto]:
+    """The nodes to stand before one; it takes its indices, the input at `place`, from the last of them."""
     wide, below, safe = f"{name}/wide", f"{name}/below", f"{name}/safe"
     zero, beyond = f"{name}/zero", f"{name}/beyond"
     guard = [
         _constant(zero, 0),
         _constant(beyond, _BEYOND),
-        helper.make_node("Cast", [node.input[1]], [wide], wide, to=onnx.TensorProto.INT64),
+        helper.make_node("Cast", [node.input[place]], [wide], wide, to=onnx.TensorProto.INT64),
         helper.make_node("Less", [wide, zero], [below], below),
         helper.make_node("Where", [below, beyond, wide], [safe], safe),
     ]
-    node.input[1] = safe
+    node.input[place] = safe
     return guard
 
 

@@ -210,6 +210,31 @@ def test_term_answers_what_has_begun_and_leaves_nothing(start_service: Callable[
         requests.get(f"{base.url}/live", timeout=10)
 
 
+def test_term_answers_those_behind_clients_that_left(start_service: Callable[..., Server]) -> None:
+    """A load balancer's checks of the port open connections and close them; others wait behind these to be accepted."""
+    base = start_service(workers=1)
+    [worker] = map(psutil.Process, base.workers())
+    worker.suspend()
+    try:
+        for _ in range(3):
+            connect(base.url).close()
+        with contextlib.ExitStack() as waiting:
+            clients = [waiting.enter_context(connect(base.url)) for _ in range(3)]
+            for client in clients:
+                client.sendall(b"GET /live HTTP/1.1\r\nHost: kiln\r\n\r\n")
+            base.process.terminate()
+            wait_for(
+                lambda: not psutil.Process(base.process.pid).net_connections("tcp"), "the master to listen no more"
+            )
+            worker.resume()
+            for client in clients:
+                answer = read_answer(client)
+                assert answer is not None
+                assert answer.status_code == 200
+    finally:
+        worker.resume()
+
+
 def test_term_does_not_wait_for_silent_clients(start_service: Callable[..., Server]) -> None:
     """Browsers open connections in advance; one kept open from an earlier request is no different."""
     base = start_service(workers=1)

@@ -112,6 +112,14 @@ def test_photos_that_cannot_be_read_are_named(photo_path: Path) -> None:
     assert "open.jpg" not in result.stderr
 
 
+def test_results_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [JMETER, "-n", "-t", ROOT / "loadtest" / "predict.jmx", "-l", tmp_path / "file" / "results"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 1
+    assert f"kiln: {tmp_path / 'file'} cannot be written to" in result.stderr
+
+
 def test_more_photos_than_memory(house: Server, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JVM_ARGS", "-Xmx128m")
     (tmp_path / "0.jpg").write_bytes(photo + bytes(3_000_000))

@@ -121,6 +121,13 @@ def test_a_rate_that_locust_cannot_send(tmp_path: Path, options: tuple[str, ...]
     assert result.returncode == (1 if "--max-p95" in options else 0), result.stderr
 
 
+def test_users_that_come_too_slowly_for_the_rate(tmp_path: Path) -> None:
+    with answering() as url:
+        result = locust(tmp_path, url, "-u", "16", "--arrivals", "40", "--way", "raw", "--max-p95", "60000")
+    assert "16 users came 1 a second, and the rate grew with them" in result.stderr
+    assert result.returncode == 1
+
+
 def test_thresholds_set_the_exit_status(house: Server, tmp_path: Path) -> None:
     result = locust(tmp_path, house.url, "-u", "2", "--max-p95", "0.5", "--max-p99", "0.5")
     assert result.returncode == 1

@@ -416,6 +416,22 @@ def test_addresses_that_cannot_be_measured(url: str, capsys: pytest.CaptureFixtu
     assert url in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("password", ["pa/ss", "pa#ss", "pa?ss"])
+def test_a_password_that_breaks_the_address_is_not_told(password: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", f"http://user:{password}@127.0.0.1:8000"]) == 1
+    said = capsys.readouterr().err
+    assert "ss" not in said.replace("password", "").replace("address", "")
+    assert "%2F" in said
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.json").mkdir()
+    assert main(["--url", "http://127.0.0.1:9", "--output", str(tmp_path)]) == 1
+    assert f"{tmp_path / 'report.json'} cannot be written" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("below", ["", "deep/er"])
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], below: str
