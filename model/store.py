@@ -155,8 +155,8 @@ class Store:
     def wait_for_engine(self, seconds: float) -> None:
         """Until the first engine is made, but no longer than so many seconds.
 
-        Making it holds Python's lock; proving it does not, and runs beside whatever the caller does next: 0.98 of a
-        worker's start (`./kiln bench --only start`).
+        Making it holds Python's lock; proving it does not, and runs beside whatever the caller does next.
+        docs/performance.md (Start) has what that gains: little, if anything.
         """
         self._engine_made.wait(seconds)
 
