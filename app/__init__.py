@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-_ENGINE_SECONDS = 0.05  # a quick engine takes half of that; a slow one is not waited for
-
-
 def create_app(config: settings.Settings | None = None) -> Flask:
     """The WSGI application. Called once in each worker, after fork: settings, logging, model store, routes.
 
@@ -41,9 +38,8 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         on_batch=metrics.batch,
     )
     store.watch()
-    store.wait_for_engine(_ENGINE_SECONDS)
 
-    # While the models are proven, or load on.
+    # While the models load.
     from flask import Flask
 
     from . import dialects, routes

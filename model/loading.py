@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from . import disk, engines, preprocess
 from .batching import Batcher
-from .bundle import Bundle, File
+from .bundle import Bundle
 from .errors import BundleError
 from .pace import Pace
 from .versions import Model
@@ -39,30 +39,25 @@ def load(
     tuning: Tuning,
     loaded: Model | None = None,
     on_batch: OnBatch = lambda name, version, engine, instances: None,
-    on_engine: Callable[[], None] = lambda: None,
     pace: Pace | None = None,
 ) -> Model:
-    """Check every file, make the engine once its own is right, run the golden inputs.
+    """Check every file, make the engine, run the golden inputs.
 
     seen: the bundle's files as they were when this was decided; a change until the end makes the result void.
     engine: its name; None takes the one that the bundle recommends.
     loaded: what was loaded from this folder before; it is kept when the files still are those that it was made of.
-    on_batch: told of each call of an engine that gathers. on_engine: called when the engine is made; what follows needs
-    little of Python's lock. pace: of the steps; None goes as fast as it can.
+    on_batch: told of each call of an engine that gathers. pace: of the steps; None goes as fast as it can.
     Raises BundleError, EngineMissing, or whatever an engine raises on a file that it cannot read.
     """
     pace = pace or Pace()
     bundle = disk.read(folder)
-    if loaded is not None and loaded.bundle == bundle:
-        _check(bundle, disk.files(bundle), pace)
-    else:
-        name = engine or bundle.default_engine
-        own = bundle.engine_file(name)
-        _check(bundle, [own], pace)
-        made = engines.load(name, folder / own.name, tuning.threads)
-        on_engine()
+    for file in disk.files(bundle):
+        bundle.check_file(file)
         pace.rest()
-        _check(bundle, [file for file in disk.files(bundle) if file != own], pace)
+    if loaded is None or loaded.bundle != bundle:
+        name = engine or bundle.default_engine
+        made = engines.load(name, folder / bundle.engine_file(name).name, tuning.threads)
+        pace.rest()
         bundle.prove(_in_pieces(made, pace), name)
         if tuning.max_batch > 1 and gains(bundle, name):
             told = functools.partial(on_batch, bundle.name, bundle.version, name)
@@ -71,12 +66,6 @@ def load(
     if disk.of_bundle(disk.stats(folder), bundle) != seen:
         raise BundleError(f"{folder} changed while it was checked. It is tried again when it rests.")
     return loaded
-
-
-def _check(bundle: Bundle, files: Iterable[File], pace: Pace) -> None:
-    for file in files:
-        bundle.check_file(file)
-        pace.rest()
 
 
 def _in_pieces(engine: engines.Engine, pace: Pace) -> engines.Engine:

@@ -73,7 +73,6 @@ class Store:
         self._problem = ""  # why the folder cannot be read
         self._closed = threading.Event()
         self._settled = threading.Event()
-        self._engine_made = threading.Event()  # the first one
 
     # --- Asking -----------------------------------------------------------------------------------------------------
 
@@ -151,14 +150,6 @@ class Store:
         """From now on follow the store, in threads of our own: one looks, and one at a time loads."""
         memory.keep_together()
         threading.Thread(target=self._follow, args=(seconds,), name="watch-store", daemon=True).start()
-
-    def wait_for_engine(self, seconds: float) -> None:
-        """Until the first engine is made, but no longer than so many seconds.
-
-        Making it holds Python's lock; proving it does not, and runs beside whatever the caller does next.
-        docs/performance.md (Start) has what that gains: little, if anything.
-        """
-        self._engine_made.wait(seconds)
 
     def wait(self, seconds: float) -> bool:
         """Until all that was found first is loaded or has failed, but no longer than so many seconds; is it?
@@ -245,7 +236,6 @@ class Store:
                 self._tuning,
                 loaded=slot.model,
                 on_batch=self._on_batch,
-                on_engine=self._engine_made.set,
                 pace=Pace(busy=self._settled.is_set),  # before that it was not ready: nobody asks
             )
         except ModelError as error:
