@@ -39,7 +39,7 @@ class BareLoop:
 
     def cpu_seconds(self) -> float:
         """Time on a CPU so far."""
-        return sum(sum(program.cpu_seconds()) for program in self.programs)
+        return sum(sum(program.cpu_seconds().values()) for program in self.programs)
 
     @staticmethod
     def _line(program: Program) -> str:

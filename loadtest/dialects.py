@@ -119,9 +119,9 @@ def measure(rounds: int, seconds: int, tell: Callable[[str], None]) -> Findings:
 def _ask(server: Server, question: _Question, seconds: int) -> tuple[wrk.Result, float]:
     """(what wrk found, milliseconds on a CPU for an answer)"""
     url = f"http://127.0.0.1:{server.port}{question.path}"
-    before = sum(server.program.cpu_seconds())
+    before = sum(server.program.cpu_seconds().values())
     result = wrk.run(url, question.file, seconds, _CONNECTIONS, question.kind, headers=question.headers)
-    spent = sum(server.program.cpu_seconds()) - before
+    spent = sum(server.program.cpu_seconds().values()) - before
     server.program.check()
     if not result.requests:
         raise Failed(f"Nothing was answered at {question.path}.")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -70,17 +70,16 @@ class Program:
                     found.append(process)
         return found
 
-    def cpu_seconds(self) -> list[float]:
-        """Time on a CPU so far, of the process and of each that it started, in the order of `family`."""
-        times = [process.cpu_times() for process in self.family()]
-        return [spent.user + spent.system for spent in times]
+    def cpu_seconds(self) -> dict[int, float]:
+        """Process id -> time on a CPU so far, of the process and of each that it started, itself first."""
+        return seconds_on_cpu(self.family())
 
     def settle(self, patience: float = 20.0) -> None:
         """Wait until it has worked off what a load generator left behind."""
-        deadline, before = time.monotonic() + patience, sum(self.cpu_seconds())
+        deadline, before = time.monotonic() + patience, sum(self.cpu_seconds().values())
         while time.monotonic() < deadline:
             time.sleep(0.2)
-            now = sum(self.cpu_seconds())
+            now = sum(self.cpu_seconds().values())
             if now - before <= 0.02:
                 return
             before = now
@@ -107,6 +106,16 @@ class Program:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
+
+
+def seconds_on_cpu(processes: Iterable[psutil.Process]) -> dict[int, float]:
+    """Process id -> time on a CPU so far, of those that are alive."""
+    found = {}
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent = process.cpu_times()
+            found[process.pid] = spent.user + spent.system
+    return found
 
 
 @contextlib.contextmanager

@@ -47,24 +47,24 @@ class Series:
 def measure(names: Collection[str], rounds: int, seconds: int, tell: Callable[[str], None]) -> dict[str, Series]:
     """Run every contestant of `names` once in each round, one at a time."""
     series = {name: Series() for name in NAMES if name in names}
-    turns: dict[str, Callable[[int], _Turn]] = {}
+    turns: dict[str, Callable[[int], Turn]] = {}
     with contextlib.ExitStack() as others:
         tutorial = None
         with contextlib.ExitStack() as stack:
             if "kiln" in series:
                 tell("starting kiln")
-                turns["kiln"] = _server_turn(stack.enter_context(servers.kiln()))
+                turns["kiln"] = server_turn(stack.enter_context(servers.kiln()))
             if "nginx" in series:
                 tell("starting kiln behind nginx")
                 server, proxy = stack.enter_context(servers.behind_nginx())
-                turns["nginx"] = _server_turn(server, proxy)
+                turns["nginx"] = server_turn(server, proxy)
             if "bare" in series:
                 tell("starting the bare loop")
                 turns["bare"] = _bare_turn(stack.enter_context(bare_loop()))
             if "tutorial" in series:
                 tell("starting the tutorial stack")
                 tutorial = others.enter_context(servers.tutorial())
-                turns["tutorial"] = _server_turn(tutorial)
+                turns["tutorial"] = server_turn(tutorial)
             for name, turn in turns.items():
                 tell(f"warming up {name}")
                 turn(_WARM_UP)
@@ -79,14 +79,16 @@ def measure(names: Collection[str], rounds: int, seconds: int, tell: Callable[[s
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Turn:
+    """One contestant's part of a round."""
+
     per_second: float
     cpu_ms: float
     idlest: float = 1.0
     result: wrk.Result | None = None
 
 
-def _record(series: Series, turn: _Turn) -> None:
+def _record(series: Series, turn: Turn) -> None:
     series.per_second.append(turn.per_second)
     series.cpu_ms.append(turn.cpu_ms)
     if turn.result is not None:
@@ -97,28 +99,34 @@ def _record(series: Series, turn: _Turn) -> None:
             series.faults.append(turn.result.fault)
 
 
-def _server_turn(server: Server, proxy: Program | None = None) -> Callable[[int], _Turn]:
-    def turn(seconds: int) -> _Turn:
-        before, aside = server.program.cpu_seconds(), sum(proxy.cpu_seconds()) if proxy else 0.0
+def server_turn(server: Server, proxy: Program | None = None) -> Callable[[int], Turn]:
+    """A turn of so many seconds with the photo. proxy: what stands before the server; its time counts, too.
+
+    The turn raises Failed where a process of the server has ended meanwhile, or nothing was answered.
+    """
+
+    def turn(seconds: int) -> Turn:
+        before, aside = server.program.cpu_seconds(), sum(proxy.cpu_seconds().values()) if proxy else 0.0
         result = wrk.run(server.url, PHOTO, seconds)
         after = server.program.cpu_seconds()
-        aside = sum(proxy.cpu_seconds()) - aside if proxy else 0.0
+        aside = sum(proxy.cpu_seconds().values()) - aside if proxy else 0.0
         server.program.check()
-        if len(after) != len(before) or not result.requests:
+        if not before.keys() <= after.keys() or not result.requests:
             raise Failed(f"A worker of {server.url} was replaced, or nothing was answered: {result}")
         server.program.settle()
-        spent = [late - early for early, late in zip(before, after, strict=True)]
+        # On a busy machine the first worker answers, and the turn begins, before the last one is there.
+        spent = [late - before.get(process, 0.0) for process, late in after.items()]
         workers = spent[1:]  # the first is gunicorn's master
         idlest = min(workers) * len(workers) / (sum(workers) or 1)
-        return _Turn(result.per_second, (sum(spent) + aside) / result.requests * 1e3, idlest, result)
+        return Turn(result.per_second, (sum(spent) + aside) / result.requests * 1e3, idlest, result)
 
     return turn
 
 
-def _bare_turn(loop: BareLoop) -> Callable[[int], _Turn]:
-    def turn(seconds: int) -> _Turn:
+def _bare_turn(loop: BareLoop) -> Callable[[int], Turn]:
+    def turn(seconds: int) -> Turn:
         before = loop.cpu_seconds()
         per_second, count = loop.run(seconds)
-        return _Turn(per_second, (loop.cpu_seconds() - before) / count * 1e3)
+        return Turn(per_second, (loop.cpu_seconds() - before) / count * 1e3)
 
     return turn

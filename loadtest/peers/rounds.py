@@ -6,7 +6,6 @@ shares pages with its neighbours. So each round also has a start, and the figure
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,12 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from .. import memory, wrk
 from ..bare import bare_loop
 from ..figures import Spread
-from ..processes import Failed, Program
+from ..processes import Failed, seconds_on_cpu
 from .contestants import KILN, LABELS, Contestant
 
 _WARM_UP = 2  # seconds, so that every process has answered
@@ -123,9 +120,9 @@ def _turn(
         ask(_WARM_UP, _WARM_UP_CONNECTIONS)
         for connections in levels:
             tell(f"{connections} connections")
-            before = _cpu_seconds(server.program)
+            before = seconds_on_cpu(server.program.everyone())
             result = ask(seconds, connections)
-            after = _cpu_seconds(server.program)
+            after = seconds_on_cpu(server.program.everyone())
             if result.fault:
                 series.faults.append(f"{connections} connections: {result.fault}")
             point = series.points.setdefault(connections, Point())
@@ -136,13 +133,3 @@ def _turn(
         series.start_s.append(server.seconds_to_answer)
         if memory.available():
             series.memory_mb.append(memory.megabytes(server.program))
-
-
-def _cpu_seconds(program: Program) -> dict[int, float]:
-    """Process id -> time on a CPU so far, of all that the program started."""
-    found = {}
-    for process in program.everyone():
-        with contextlib.suppress(psutil.Error):
-            spent = process.cpu_times()
-            found[process.pid] = spent.user + spent.system
-    return found

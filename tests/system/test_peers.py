@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.server
 import itertools
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from loadtest import bench, nginx, servers, wrk
+from loadtest import bench, nginx, processes, servers, wrk
 from loadtest import rounds as loads
 from loadtest.peers import environments, rounds, tables
 from loadtest.peers.contestants import LABELS, contestants
@@ -62,6 +63,37 @@ def test_kiln_is_measured_behind_the_nginx_that_ships() -> None:
     assert found.faults == []
     assert found.per_second[0] > 0
     assert found.cpu_ms[0] > 0
+
+
+LATE = """
+import http.server, os, threading, time
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
+time.sleep(0.5)
+os.fork()
+time.sleep(60)
+"""
+
+
+def test_a_worker_that_is_there_later_than_the_first_answer_spoils_no_turn() -> None:
+    with processes.running([sys.executable, "-c", LATE], {}, pipes=True) as program:
+        assert program.process.stdout is not None
+        port = int(program.process.stdout.readline())
+        assert len(program.cpu_seconds()) == 1
+        turn = loads.server_turn(servers.Server(program, port, 0.0))(1)
+        assert turn.per_second > 0
+        assert len(program.cpu_seconds()) > 1
 
 
 def test_every_answer_is_looked_at(fickle: str) -> None:
