@@ -20,6 +20,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _root = str(Path(__file__).resolve().parent.parent)
 if _root not in sys.path:
     sys.path.insert(0, _root)
+from deploy import imports as _imports
+
+_imports.finder.start()
+
 from deploy import own_code as _own_code
 
 _is_new = os.environ.get("KILN_METRICS_OWNER") != str(os.getpid())
@@ -112,7 +116,8 @@ def when_ready(server):
 
 
 def on_reload(server):
-    """The delay before a stop may be another one."""
+    """All is imported. The delay before a stop may be another one."""
+    _imports.finder.stop()
     _drain.install(server, _settings.leaving_mark(), _config.drain)
 
 
@@ -125,12 +130,14 @@ def pre_fork(server, worker):
 def post_fork(server, worker):
     """Tell the worker its slot, before it imports the app. Nothing of what it imports is garbage."""
     os.environ["KILN_WORKER_SLOT"] = str(worker.slot)
+    _imports.finder.start()
     _own_code.forget_if_changed(_stamps)
     gc.disable()
 
 
 def post_worker_init(worker):
     """The app is there. It stays, so that the collector need never go through it."""
+    _imports.finder.stop()
     gc.freeze()
     gc.enable()
 

@@ -17,6 +17,9 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in place of this folder, whose files are not to be imported by their names alone
 gc.disable()  # until all is imported (gunicorn.conf.py): nothing of that is garbage, and looking for it takes 3 ms
 
+from deploy import imports  # noqa: E402
+
+imports.finder.start()  # of what main imports, and gunicorn.conf.py
 from app import settings  # noqa: E402
 
 OPTIONS = ("host", "port", "workers", "threads", "engine", "store", "model")
