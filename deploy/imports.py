@@ -3,7 +3,7 @@
 A start imports some 450 modules. For each of them Python makes up the names that its file might have, and asks of every
 folder on the path whether it has changed. Here a module that is a source file with its byte code beside it, or a
 package with an `__init__.py`, is found in a list of its folder and read at once; all else is left to Python's own
-finders, which also take over when the service has started. docs/performance.md (Start) has what that gains.
+finders, which also take over when master or worker have started. docs/performance.md (Start) has what that gains.
 
 The rules are Python's own: https://docs.python.org/3/reference/import.html and PEP 3147.
 """
