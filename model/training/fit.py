@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.progress import track
 
 from . import network
 from .augment import random_view
@@ -116,11 +117,13 @@ def _optimizer(model: keras.Model, plan: Plan) -> torch.optim.Optimizer:
 def _one_epoch(
     model, teacher, average, optimizer, train: Photos, plan: Plan, stage: Stage, epoch: int, seed: int
 ) -> float:
-    """One pass; returns the mean loss."""
+    """One pass, with its progress where a terminal shows it; returns the mean loss."""
     rng = np.random.default_rng([seed, epoch])
     steps = len(train) // plan.batch
     losses = []
-    for step, (images, labels) in enumerate(_prefetched(_batches(train, plan.batch, stage, rng))):
+    batches = _prefetched(_batches(train, plan.batch, stage, rng))
+    title = f"epoch {epoch + 1} of {plan.epochs}, {stage.side} px"
+    for step, (images, labels) in enumerate(track(batches, title, steps, transient=True)):
         lr = plan.lr_at(epoch + step / steps)
         for group in optimizer.param_groups:
             group["lr"] = lr
