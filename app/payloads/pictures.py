@@ -30,20 +30,21 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> list[byt
     if kind == "multipart/form-data":
         pictures = _from_form(request, body)
     elif kind == JSON:
-        pictures = _from_json(read_instances(body, lambda: _FORM))
+        pictures = _from_json(read_instances(body, lambda: _FORM), settings.max_images)
     elif kind.startswith("image/") or kind in ("application/octet-stream", ""):
         pictures = [body] if body else []
     else:
         raise RequestError(415, "unsupported_media_type", f"Content-Type {kind} is not taken. {_HOW}")
     if not pictures:
         raise RequestError(400, "no_image", f"The request has no picture. {_HOW}")
-    if len(pictures) > settings.max_images:
-        raise RequestError(
-            400,
-            "too_many_images",
-            f"{len(pictures)} images were sent; at most {settings.max_images} are taken at once.",
-        )
+    _check_count(len(pictures), settings.max_images)
     return pictures
+
+
+def _check_count(count: int, most: int) -> None:
+    if count > most:
+        message = f"{count} images were sent; at most {most} are taken at once."
+        raise RequestError(400, "too_many_images", message)
 
 
 def _from_form(request: Request, body: bytes) -> list[bytes]:
@@ -70,7 +71,8 @@ def _from_form(request: Request, body: bytes) -> list[bytes]:
     return pictures
 
 
-def _from_json(instances: list[Any]) -> list[bytes]:
+def _from_json(instances: list[Any], most: int) -> list[bytes]:
+    _check_count(len(instances), most)  # before any is looked at: a body has place for millions
     pictures, problems = [], []
     for number, instance in enumerate(instances):
         try:

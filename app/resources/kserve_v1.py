@@ -65,10 +65,10 @@ class KServePredict(Resource):
         """Parse, call the model, render."""
         body = read_body(request, self._settings)
         encoding = request.headers.get("Content-Encoding", "")
-        call = prepare("predict", parse(unpacked(body, encoding, self._settings.max_body_bytes)))
+        call = prepare("predict", parse(unpacked(body, encoding, self._settings.max_body_bytes)), self._settings)
         model = _get(self._store, name, client(request.environ, self._settings.trusted_proxies))
         g.timing.is_for(model)
-        return Response(call(model, self._settings, g.timing), mimetype=JSON)
+        return Response(call(model, g.timing), mimetype=JSON)
 
 
 class KServeExplain(Resource):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,7 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 CSV, LINES, NPY = "text/csv", "application/jsonlines", "application/x-npy"
 _ATTRIBUTE = re.compile(r"(tfs-[a-z-]+)=([^,]+)")
 _VERSION = re.compile(r"[0-9]+", re.ASCII)
-_DOCUMENTS: dict[str, Callable[[bytes], dict[str, Any]]] = {
-    JSON: from_json,
-    "application/jsons": from_json,
-    LINES: from_json,
-    CSV: from_csv,
-}
+_JSONS = (JSON, "application/jsons", LINES)
 
 
 class SageMakerPing(Resource):
@@ -71,7 +65,7 @@ class Invocations(Resource):
     def post(self) -> Response:
         """Parse, call the model, render."""
         body, kind = read_whole(request, self._settings), request.mimetype
-        document = _DOCUMENTS[kind](body) if kind in _DOCUMENTS else None
+        document = self._document(body, kind)
         if document is None and kind != NPY and not _is_picture(kind):
             told = request.headers.get("Content-Type", "")[:100] or "Unknown"
             raise RequestError(415, "unsupported_media_type", f"Unsupported Media Type: {told}")
@@ -80,17 +74,23 @@ class Invocations(Resource):
         if method not in METHODS:
             message = f"tfs-method={method[:50]} is not served here. Use {', '.join(METHODS)}."
             raise RequestError(400, "unknown_method", message)
-        call = prepare(method, document or {}) if method != "predict" else None
+        call = prepare(method, document or {}, self._settings) if method != "predict" else None
         model = self._model(attributes.get("tfs-model-name", ""), attributes.get("tfs-model-version"))
         g.timing.is_for(model)
         if call is not None:
-            return Response(call(model, self._settings, g.timing), mimetype=_kind(()))
+            return Response(call(model, g.timing), mimetype=_kind(()))
         if document is not None:
             document = in_form_of(model, document) if kind == CSV else document
             in_rows, outputs = predict(document, model, self._settings, g.timing)
             return _answer(model, outputs, in_rows=in_rows)
         array = read_npy(body, model, self._settings) if kind == NPY else (decode(model, [body], g.timing),)
         return _answer(model, infer(model, array, g.timing), in_rows=True)
+
+    def _document(self, body: bytes, kind: str) -> dict[str, Any] | None:
+        """As TensorFlow Serving has it; None of what is none. Raises RequestError."""
+        if kind == CSV:
+            return from_csv(body, self._settings.max_instances)
+        return from_json(body, self._settings.max_instances) if kind in _JSONS else None
 
     def _model(self, name: str, version: str | None) -> Model:
         """That one, or the default one. Raises RequestError."""

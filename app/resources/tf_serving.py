@@ -88,10 +88,10 @@ class TensorFlowServing(Resource):
         name, version, label, verb = found.groups()
         asked = _asked(name, version, label)
         encoding = request.headers.get("Content-Encoding", "")
-        call = prepare(verb.lower(), parse(unpacked(body, encoding, self._settings.max_body_bytes)))
+        call = prepare(verb.lower(), parse(unpacked(body, encoding, self._settings.max_body_bytes)), self._settings)
         model = self._get(asked)
         g.timing.is_for(model)
-        return Response(call(model, self._settings, g.timing), mimetype=JSON)
+        return Response(call(model, g.timing), mimetype=JSON)
 
     def get(self, **_: str) -> Response:
         """Tell of a model: the state of its versions, or what one of them takes and answers."""

@@ -48,10 +48,10 @@ class VertexPredict(Resource):
         document = parse(read_whole(request, self._settings))
         if "instances" not in document:
             raise bad("Missing 'instances' key")
-        call = prepare("predict", document)
+        call = prepare("predict", document, self._settings)
         model = self._store.get(client=client(request.environ, self._settings.trusted_proxies))
         g.timing.is_for(model)
-        return Response(call(model, self._settings, g.timing), mimetype=JSON)
+        return Response(call(model, g.timing), mimetype=JSON)
 
 
 def _error(status: int, code: str, message: str, request_id: str) -> bytes:

@@ -243,6 +243,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "curl -d": ({"data": {"image": "x"}}, 415, "unsupported_media_type"),
     "too many": (form(*[("image", PHOTO)] * 5), 400, "too_many_images"),
     "too many json": (instances(*["AAAA"] * 5), 400, "too_many_images"),
+    "too many of anything": ({"json": {"instances": [1] * 100_000}}, 400, "too_many_images"),
     "too large": ({"data": b"x" * 1_000_001, "content_type": "image/jpeg"}, 413, "body_too_large"),
     "not packed": (raw("image/jpeg") | {"headers": {"Content-Encoding": "gzip"}}, 400, "broken_encoding"),
     "packed in another way": (packed(raw("image/jpeg"), "br"), 415, "unsupported_encoding"),

@@ -365,6 +365,30 @@ def test_csv_that_is_wrong(client: FlaskClient, body: Any, text: str) -> None:
     refused(post(client, body, CSV), 400, text)
 
 
+@pytest.mark.timeout(30)  # what takes the square of its length takes hours
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (b"[1]" + b"\n" * 500_000 + b"x", JSON, "JSON Parse error"),
+        (b"[1]\n" * 100_000, JSON, "100000 instances were sent; at most 50"),
+        (b"1,2\n" * 100_000, CSV, "100000 instances were sent; at most 50"),
+        (b"\n" * 500_000, CSV, "no line"),
+    ],
+)
+def test_a_long_body_is_refused_soon(client: FlaskClient, body: bytes, kind: str, text: str) -> None:
+    refused(post(client, body, kind), 400, text)
+
+
+def test_too_many_examples_are_not_looked_at(client: FlaskClient) -> None:
+    body = {"examples": [{"x": 1}] * 50 + [5]}
+    refused(post(client, body, attributes="tfs-method=classify"), 400, "51 examples were sent; at most 50")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_with_any_end_of_a_line(client: FlaskClient, end: str) -> None:
+    assert post(client, end.join(["1.0", "", " 2.0 ", ""]), CSV).json == {"predictions": [3.5, 4.0]}
+
+
 @pytest.mark.parametrize(
     ("attributes", "status", "text"),
     [

@@ -20,19 +20,19 @@ from .rows import Asked
 SIGNATURE = "serving_default"
 METHODS = ("predict", "classify", "regress")
 
-Call = Callable[[Model, Settings, Timing], bytes]
+Call = Callable[[Model, Timing], bytes]
 Tensors = tuple[np.ndarray, ...]
 
 
-def prepare(verb: str, document: dict[str, Any]) -> Call:
+def prepare(verb: str, document: dict[str, Any], settings: Settings) -> Call:
     """What can be looked at without a model is; the rest is the call that it returns. verb: one of METHODS.
 
     Both raise RequestError 400; the call also what the store's models raise where they are overloaded.
     """
     _signature(document)
-    found = examples.features(document) if verb != "predict" else []
+    found = examples.features(document, settings.max_instances) if verb != "predict" else []
 
-    def call(model: Model, settings: Settings, timing: Timing) -> bytes:
+    def call(model: Model, timing: Timing) -> bytes:
         if verb == "predict":
             in_rows, outputs = predict(document, model, settings, timing)
             return render.predictions(model, outputs, rows=in_rows)

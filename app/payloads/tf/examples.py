@@ -19,8 +19,8 @@ _KINDS = {bool: "int64", int: "int64", float: "float", str: "bytes", bytes: "byt
 _LARGEST = 2**63 - 1
 
 
-def features(document: dict[str, Any]) -> list[dict[str, list[Any]]]:
-    """The features of each example, those of the context among them. Raises RequestError 400.
+def features(document: dict[str, Any], most: int) -> list[dict[str, list[Any]]]:
+    """The features of each of at most so many examples, those of the context among them. Raises RequestError 400.
 
     A value is a bool, int, float, str or, of base64, bytes; those of one feature are of one kind.
     """
@@ -32,12 +32,12 @@ def features(document: dict[str, Any]) -> list[dict[str, list[Any]]]:
         raise _wrong(document, "Expecting 'examples' value to be an list/array")
     if not examples:
         raise _wrong(document, "'examples' value is an empty array")
+    check_count(len(examples), "examples", most)
     return [context | _features(example) for example in examples]
 
 
 def to_inputs(examples: list[dict[str, list[Any]]], model: Model, settings: Settings) -> Asked:
     """As the model takes it. A feature that is not an input counts for nothing. Raises RequestError 400."""
-    check_count(len(examples), "examples", settings.max_instances)
     first, *_ = model.bundle.inputs
     if model.bundle.preprocessing is not None and isinstance((examples[0].get(first.name) or [0])[0], (str, bytes)):
         check_count(len(examples), "images", settings.max_images)

@@ -24,9 +24,9 @@ def quick(store: Store, settings: Settings) -> Quick:
         if found is None or store.split(found[1]):
             return None  # who gets which version of a split is found out elsewhere
         timing.route = ROUTE
-        call = prepare("predict", parse(body))
+        call = prepare("predict", parse(body), settings)
         model = store.get(found[1])
         timing.is_for(model)
-        return Answer(call(model, settings, timing))
+        return Answer(call(model, timing))
 
     return answer
