@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..telemetry.timing import KILN
 from .models import models as list_models
 from .models import one_model
-from .parts import Schema, array, error, fields, get, get_text
+from .parts import Schema, array, error, fields, get, get_text, plain_error
 from .predict import predict
 from .security import with_keys
 
@@ -50,11 +50,13 @@ def document(models: Sequence[Model], settings: Settings, dialects: Iterable[Dia
         for path, operations in paths(models, settings).items():
             whole["paths"].setdefault(path, {}).update(operations)
             owners[path] = dialect
-    if not settings.api_keys:
-        return whole
-    probes = {path for dialect in spoken for path in dialect.probes(settings)}
+    probes = OPEN | {path for dialect in spoken for path in dialect.probes(settings)}
     foreign = {path for path, dialect in owners.items() if dialect.error is not kiln_error}
-    return with_keys(whole, OPEN | probes, foreign)
+    for path in whole["paths"].keys() - probes:
+        refused = plain_error if path in foreign else error
+        for operation in whole["paths"][path].values():
+            operation["responses"].setdefault("503", refused("It waited until its deadline, or would have"))
+    return with_keys(whole, probes, foreign) if settings.api_keys else whole
 
 
 def _ready() -> Schema:

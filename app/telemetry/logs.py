@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import warnings
 
@@ -28,7 +29,9 @@ class JsonFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        text = orjson.dumps(line, default=str).decode()
+        # Beyond ASCII there are control characters, too, and some that turn the direction of what a terminal shows.
+        return text if text.isascii() else json.dumps(line, default=str)
 
 
 def configure(level: str) -> None:
