@@ -82,14 +82,16 @@ def _inspect(store: Path, options: argparse.Namespace) -> int:
 
 def _verify(store: Path, options: argparse.Namespace) -> int:
     names = [options.name] if options.name else disk.names(store)
-    folders = [
-        store / name / number
-        for name in names
-        for number in ([options.version] if options.version else newest_first(disk.versions(store / name)))
-    ]
+    if options.name:
+        shown.chosen(store, options.name, options.version)
+    found: list[dict[str, Any]] = []
     for name in names:
-        shown.chosen(store, name, options.version)
-    found = [proof.of(folder) for folder in folders]
+        try:
+            numbers = [options.version] if options.version else newest_first(disk.versions(store / name))
+            found += [proof.of(store / name / number) for number in numbers]
+        except OSError as fault:
+            reason = disk.why_unreadable(fault, store / name, store)
+            found.append({"model": name, "version": "", "good": False, "reason": reason, "engines": {}})
     if options.json:
         _print_json(found)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from model.cli.__main__ import main
 from tests import stores
+from tests.servers import short_folder
 
 pytestmark = pytest.mark.unit
 
@@ -87,6 +89,53 @@ def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run_json(tmp_path, capsys, "list") == (0, [])
     status, _, said = run(tmp_path / "nowhere", capsys, "list")
     assert (status, "no store at" in said) == (1, True)
+
+
+def test_what_cannot_be_read_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        for number in ("1", "2", "10"):
+            stores.prepared(folder / "catdog" / number, number)
+            stores.edit(folder / "catdog" / number, lambda data: data["engines"].pop("keras"))
+        (folder / "backup").mkdir()
+        (folder / "pets").symlink_to("pets")
+        (folder / "catdog" / "2" / "model.tflite").chmod(0o600)
+        assert run(folder, capsys, "verify", "catdog")[0] == 0  # root may, and nobody need not import the engine
+        with stores.shut(folder / "backup"), stores.shut(folder / "catdog" / "10"), stores.as_nobody():
+            status, found = run_json(folder, capsys)
+            _, text, _ = run(folder, capsys)
+            _, proven = run_json(folder, capsys, "verify")
+            refused = run(folder, capsys, "inspect", "pets")
+    assert status == 0
+    assert [(model["name"], [one["state"] for one in model["versions"]]) for model in found] == [
+        ("backup", []),
+        ("catdog", ["bad", "bad", "intact"]),
+        ("pets", []),
+    ]
+    assert "backup: backup cannot be read: Permission denied\n" in text
+    assert "catdog: catdog/10 cannot be read: Permission denied\n" in text
+    assert "catdog: catdog/2/model.tflite cannot be read: Permission denied\n" in text
+    assert "pets: pets cannot be read: Too many levels of symbolic links\n" in text
+    assert [(one["model"], one["version"], one["good"]) for one in proven] == [
+        ("backup", "", False),
+        ("catdog", "10", False),
+        ("catdog", "2", False),
+        ("catdog", "1", True),
+        ("pets", "", False),
+    ]
+    assert refused == (1, "", f"kiln: {folder / 'pets'}: Too many levels of symbolic links\n")
+
+
+def test_a_label_that_names_nothing_keeps_no_other_model_from_being_verified(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores.edit(stores.add(store, "1", name="pets"), lambda data: data["engines"].pop("keras"))
+    shutil.rmtree(store / "catdog" / "10")
+    shutil.rmtree(store / "catdog" / "2")
+    stores.edit(store / "catdog" / "1", lambda data: data["engines"].pop("keras"))
+    (store / "catdog" / "serving.json").write_text(json.dumps({"labels": {"stable": "9"}}))
+    status, found = run_json(store, capsys, "verify")
+    assert (status, [(one["model"], one["good"]) for one in found]) == (0, [("catdog", True), ("pets", True)])
 
 
 def test_inspect_takes_the_version_that_is_served(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator
@@ -560,19 +559,6 @@ def test_a_store_that_starts_unloaded_is_ready(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root reads everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@contextlib.contextmanager
 def readable_store() -> Iterator[Path]:
     """Where nobody may look, too: pytest's own folders are root's alone."""
     opened(SHIPPED)  # imports what nobody may not be allowed to
@@ -581,23 +567,13 @@ def readable_store() -> Iterator[Path]:
         yield folder
 
 
-@contextlib.contextmanager
-def shut(folder: Path) -> Iterator[None]:
-    """Nobody may look into it meanwhile."""
-    folder.chmod(0)
-    try:
-        yield
-    finally:
-        folder.chmod(0o755)
-
-
 @pytest.mark.parametrize("closed", ["1", "2", ""])
 def test_what_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture, closed: str) -> None:
     """As after a copy with umask 077, by root. Another version answers."""
     with readable_store() as folder:
         for version in ("1", "2"):
             stores.prepared(folder / "catdog" / version, version)
-        with shut(folder / "catdog" / closed), as_nobody():
+        with stores.shut(folder / "catdog" / closed), stores.as_nobody():
             store = opened(folder)
     assert f"{'/'.join(('catdog', closed)).rstrip('/')} cannot be read: Permission denied" in caplog.text
     if closed:
@@ -610,7 +586,7 @@ def test_a_folder_that_may_not_be_read_hides_no_other_model(caplog: pytest.LogCa
         stores.prepared(folder / "catdog" / "1", "1")
         stores.prepared(folder / "pets" / "4", "4")
         (folder / "backup").mkdir()
-        with shut(folder / "backup"), as_nobody():
+        with stores.shut(folder / "backup"), stores.as_nobody():
             store = opened(folder)
             store.load()
             assert answering(store, "pets") == "4"
@@ -626,16 +602,16 @@ def test_a_version_that_may_not_be_read_does_not_keep_labels_from_being_followed
         for version in ("1", "3", "9"):
             stores.prepared(folder / "catdog" / version, version)
         declare(folder, labels={"stable": "1"})
-        with shut(folder / "catdog" / "9"), as_nobody():
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
             store = opened(folder)
             assert (answering(store), states(store)["9"], store.problem("catdog")) == ("1", "END", "")
         declare(folder, labels={"stable": "3"})
-        with shut(folder / "catdog" / "9"), as_nobody():
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
             store.load()
             assert answering(store) == "3"
         store.load()
         assert states(store)["9"] == "AVAILABLE"
-        with shut(folder / "catdog" / "9"), as_nobody():
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
             store.load()
         assert states(store)["9"] == "AVAILABLE"
         assert reason(store, "9") == "The build loaded before stays: catdog/9 cannot be read: Permission denied"
@@ -669,7 +645,7 @@ def test_a_link_into_a_folder_that_may_not_be_entered_is_told() -> None:
         stores.prepared(home / "pets" / "1", "1")
         (folder / "pets").symlink_to(home / "pets")
         (folder / "catdog" / "2").symlink_to(home / "pets" / "1")
-        with shut(home), as_nobody():
+        with stores.shut(home), stores.as_nobody():
             store = opened(folder)
         assert (answering(store), answering(store, "zebra")) == ("1", "7")
         assert reason(store, "", "pets") == "pets cannot be read: Permission denied"
