@@ -215,7 +215,7 @@ def test_remove(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, capsys, "remove", "catdog", "1")[0] == 0
     status, _, said = run(store, capsys, "remove", "catdog", "2")
     assert status == 1
-    assert "is named by stable" in said
+    assert "is named by stable. Let them name another first (kiln models use catdog VERSION --label stable)" in said
     assert run(store, capsys, "remove", "catdog", "2", "--force")[0] == 0
     assert sorted(path.name for path in (store / "catdog").iterdir()) == ["10", "serving.json"]
     assert run_json(store, capsys, "list")[1][0]["labels"] == {}
