@@ -14,7 +14,7 @@ from .. import disk
 from ..errors import ModelError
 from ..policy import newest_first
 from ..serving import STABLE
-from . import changes, proof, shown
+from . import changes, proof, rights, shown
 
 SHIPPED = Path(__file__).resolve().parents[1] / "store"
 
@@ -105,6 +105,12 @@ def _verify(store: Path, options: argparse.Namespace) -> int:
 
 def _use(store: Path, options: argparse.Namespace) -> int:
     after = changes.use(store, options.name, options.version, options.label)
+    if closed := rights.narrower(store, store / options.name / options.version):
+        print(
+            f"kiln: the service may be unable to load it: {', '.join(map(str, closed))} may be read by fewer than "
+            f"{store} may. Give them its owner, group and rights; kiln doctor looks at them for the service's user.",
+            file=sys.stderr,
+        )
     if options.json:
         _print_json({"name": options.name, "labels": after.labels})
     else:

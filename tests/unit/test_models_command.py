@@ -193,6 +193,37 @@ def test_use(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("closed", "mode"), [("bundle.json", 0o600), ("model.tflite", 0o640), ("", 0o700), ("..", 0o750), ("", 0o744)]
+)
+def test_use_warns_where_the_service_may_not_read_what_root_copied(
+    capsys: pytest.CaptureFixture[str], closed: str, mode: int
+) -> None:
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        version = stores.prepared(folder / "catdog" / "1", "1")
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""
+        path = (version / closed).resolve()
+        path.chmod(mode)
+        status, out, said = run(folder, capsys, "use", "catdog", "1")
+        assert (status, "stable is version 1" in out) == (0, True)
+        assert f"unable to load it: {path} may be read by fewer" in said
+        folder.chmod(0o700)
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""  # nobody else may read the store
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_use_warns_of_another_group_than_the_stores(capsys: pytest.CaptureFixture[str]) -> None:
+    with short_folder() as folder:
+        version = stores.prepared(folder / "catdog" / "1", "1")
+        folder.chmod(0o750)
+        os.chown(folder, 0, 65534)
+        (version / "golden.npz").chmod(0o640)
+        assert f"{version / 'golden.npz'} may be read by fewer" in run(folder, capsys, "use", "catdog", "1")[2]
+        os.chown(version / "golden.npz", 0, 65534)
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["catdog", "7"], "has no version '7'"),
