@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from . import bundle as bundles
@@ -14,6 +15,7 @@ from .policy import is_number
 
 # name -> size, times of change of content and of the entry, inode: what differs after any write or replacement
 Stats = dict[str, tuple[int, int, int, int]]
+_UNREADABLE = (0, 0, 0, 0)  # what stands for the stat of a file that cannot be looked at
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -23,31 +25,44 @@ def is_name(text: str) -> bool:
 
 
 def names(store: Path) -> list[str]:
-    """The models of a store: folders that hold at least one version. Raises OSError when it cannot be read."""
-    return sorted(name for name in _folders(store) if is_name(name) and versions(store / name))
+    """The models of a store: folders that hold at least one version, and those that cannot be read, which may.
+
+    Raises OSError when the store itself cannot be read.
+    """
+    return sorted(name for name in _folders(store) if is_name(name) and _may_be_model(store / name))
 
 
 def versions(folder: Path) -> list[str]:
     """The versions of a model: folders whose name is a decimal number; none where there is no such model.
 
-    Raises OSError when they are there and cannot be read: that is not the same as their having been removed.
+    One that cannot be read is among them. Raises OSError when the model's folder is there, or is a link to what is out
+    of reach, and cannot be read: that is not the same as its having been removed.
     """
-    try:
-        return [name for name in _folders(folder) if is_number(name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    found: list[str] = []
+    with _none_if_removed(folder):
+        found = [name for name in _folders(folder) if is_number(name)]
+    return found
 
 
 def stats(folder: Path) -> Stats:
-    """Every file of a folder; empty when it is not there. Raises OSError when it cannot be read."""
+    """Every file of a folder; empty when it is not there. Raises OSError as `versions` does."""
     found: Stats = {}
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    with _none_if_removed(folder), os.scandir(folder) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # it vanished, or is a link to nowhere
+            try:
                 if entry.is_file():
                     seen = entry.stat()
                     found[entry.name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+            except FileNotFoundError:  # it vanished, or is a link to nowhere
+                continue
+            except OSError:
+                found[entry.name] = _UNREADABLE
     return found
+
+
+def why_unreadable(fault: OSError, folder: Path, store: Path) -> str:
+    """Why a folder of the store cannot be read, for people."""
+    return f"{named_within(store, str(fault.filename or folder))} cannot be read: {fault.strerror or fault}"
 
 
 def files(bundle: Bundle) -> list[File]:
@@ -62,6 +77,9 @@ def of_bundle(seen: Stats, bundle: Bundle) -> Stats:
 
 def check_sizes(bundle: Bundle, seen: Stats) -> None:
     """Raises BundleError naming every file that is missing or not yet (or no longer) of its recorded size."""
+    closed = [file.name for file in files(bundle) if seen.get(file.name) == _UNREADABLE]
+    if closed:
+        raise BundleError(f"{bundle.folder}: {', '.join(sorted(closed))} cannot be read.")
     wrong = sorted(
         f"{file.name} is {'missing' if file.name not in seen else 'incomplete'}"
         for file in files(bundle)
@@ -90,6 +108,31 @@ def named_within(store: Path, message: str) -> str:
     return message.replace(f"{store}{os.sep}", "")
 
 
+@contextlib.contextmanager
+def _none_if_removed(folder: Path) -> Iterator[None]:
+    """A link to nowhere is not removed: the disk that it leads to may have gone, or be hidden from the service."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        if folder.is_symlink():
+            raise
+
+
+def _may_be_model(folder: Path) -> bool:
+    try:
+        return bool(versions(folder))
+    except OSError:  # one that cannot be read must not hide the others, nor be hidden by them
+        return True
+
+
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if entry.is_dir()]
+        return [entry.name for entry in entries if _may_be_folder(entry)]
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """A link to what is out of reach may be one: whoever looks into it is told why that fails."""
+    try:
+        return entry.is_dir() or (entry.is_symlink() and not Path(entry).exists())
+    except OSError:
+        return True

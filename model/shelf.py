@@ -36,12 +36,11 @@ class Shelf:
         except BadServing as error:
             fault = disk.named_within(self._store, error.message)
         except OSError as error:
-            where = disk.named_within(self._store, str(error.filename or self.folder))
-            fault = f"{where} cannot be read: {error.strerror or error}"
+            fault = disk.why_unreadable(error, self.folder, self._store)
         missing = self._serving.missing([number for number, slot in self.slots.items() if slot.there])
         if missing:
             missing = f"{self.name}/{serving.FILE}: {missing}"
-        if fault and fault != self._fault:
+        if fault and fault != self._fault and self.slots:  # without any, it is the reason that is told
             logger.error("model %s goes on as before: %s", self.name, fault)
         if missing and missing != self._missing:
             logger.warning("model %s: %s", self.name, missing)
@@ -56,14 +55,8 @@ class Shelf:
         found = disk.versions(self.folder)
         for number in found:
             self.slots.setdefault(number, Slot(self.folder / number))
-        faults = []
         for number, slot in self.slots.items():
-            try:
-                slot.look(there=number in found)
-            except OSError as fault:
-                faults.append(fault)
-        if faults:  # only now, so that one version does not hide another
-            raise faults[0]
+            slot.look(there=number in found)
 
     def next_due(self) -> Slot | None:
         """The version to load next: the one that most requests wait for comes first."""
@@ -130,7 +123,7 @@ class Shelf:
         if not self.slots:
             none = f"The store holds no versions (folders {self.name}/1, {self.name}/2, …) of model {self.name!r}."
             reason = self._fault or none
-            return [Version(self.name, "", State.END, reason)]
+            return [Version(self.name, "", State.END, reason, failed=bool(self._fault))]
         unwanted = f"Not loaded: the policy is {self._serving.policy}, and no label names it."
         if not self._serving.served:
             unwanted = "Unloaded: serving.json says that the model is not served."

@@ -26,7 +26,8 @@ class Slot:
         self._files: disk.Stats = {}
         self._seen: disk.Stats = {}  # those of them that make the bundle
         self._rested = 0  # looks since it last changed
-        self._incomplete = ""  # why it cannot be tried as it is
+        self._unreadable = ""  # why the folder cannot be looked into; what was seen before is kept
+        self._incomplete = ""  # which of its files are not there, or not whole
         self._tried: disk.Stats | None = None  # what the last try saw, whether it failed or not
         self._failure = ""  # of that try
         self._failures = 0  # in a row
@@ -47,7 +48,11 @@ class Slot:
     def look(self, *, there: bool) -> None:
         """See whether the folder has changed. Cheap while it has not."""
         self._there = there
-        files = disk.stats(self.folder) if there else {}
+        try:
+            files, self._unreadable = disk.stats(self.folder) if there else {}, ""
+        except OSError as fault:  # of this version alone: the others, and what is declared, are followed
+            self._unreadable = disk.why_unreadable(fault, self.folder, self.folder.parent.parent)
+            return
         if files == self._files and files:
             self._rested += 1
             return
@@ -62,17 +67,22 @@ class Slot:
 
     @property
     def usable(self) -> bool:
-        """Loaded, or worth trying. What is incomplete or has failed is not, until it changes."""
-        return self.model is not None or (self._there and not self._incomplete and not self._failed)
+        """Loaded, or worth trying. What is unreadable, is incomplete or has failed is not, until it changes."""
+        return self.model is not None or (self._there and not self._barred and not self._failed)
 
     @property
     def due(self) -> bool:
         """Is it to be tried now? After a failure it must rest first: a copy under way is not to be hashed for ever."""
-        if self.loading or self._incomplete or not self._there:
+        if self.loading or self._barred or not self._there:
             return False
         if self._tried == self._seen and not self._retry:
             return self.model is None and not self._failure
         return self._rested >= min(self._failures, _MOST_LOOKS)
+
+    @property
+    def _barred(self) -> str:
+        """Why it cannot be tried as it is."""
+        return self._unreadable or self._incomplete
 
     @property
     def _failed(self) -> bool:
@@ -121,7 +131,7 @@ class Slot:
 
     def version(self, name: str, unwanted: str) -> Version:
         """How it stands, for those who ask. unwanted: why it is not loaded if nothing is wrong with it; or empty."""
-        trouble = self._incomplete or self._failure
+        trouble = self._barred or self._failure
         if self.model is not None and not self._there:
             return Version(name, self.number, State.AVAILABLE, "Removed; it answers until another can.", self.model)
         if self.model is not None:
@@ -131,7 +141,7 @@ class Slot:
             return Version(name, self.number, State.UNLOADING, "Waiting for its last requests.")
         if self.loading:
             return Version(name, self.number, State.LOADING, "Checking and loading.")
-        if self._incomplete and self._rested < LOOKS_TO_COPY:
+        if self._incomplete and not self._unreadable and self._rested < LOOKS_TO_COPY:
             return Version(name, self.number, State.START, self._incomplete)
         if trouble or unwanted:
             return Version(name, self.number, State.END, trouble or unwanted, failed=bool(trouble))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,26 @@ def lie(folder: Path) -> None:
         arrays = dict(golden)
     np.savez(folder / "golden.npz", **arrays | {"output_0": arrays["output_0"][:, ::-1]})
     edit(folder, lambda data: data.update(golden=File.of(folder / "golden.npz").to_json()))
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root reads everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextlib.contextmanager
+def shut(folder: Path) -> Iterator[None]:
+    """Nobody may look into it meanwhile."""
+    folder.chmod(0)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)

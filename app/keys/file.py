@@ -65,7 +65,7 @@ def _parse(path: Path, text: str) -> tuple[Key, ...]:
         else:
             keys[found[1]] = Key(found[1], bytes.fromhex(found[2]), float(found[3] or 0))
     if problems:
-        raise KeysError(f"{path}: {'; '.join(problems)}. ./kiln keys add NAME writes a right one.")
+        raise KeysError(f"{path}: {'; '.join(problems)}. kiln keys add NAME writes a right one.")
     return tuple(keys.values())
 
 
@@ -86,7 +86,7 @@ def remove(path: Path, name: str) -> None:
     with _changing(path) as lines:
         kept = [line for line in lines if line.partition("#")[0].split()[:1] != [name]]
         if len(kept) == len(lines):
-            raise KeysError(f"There is no key {name} in {path}. ./kiln keys list shows those that there are.")
+            raise KeysError(f"There is no key {name} in {path}. kiln keys list shows those that there are.")
         lines[:] = kept
 
 

@@ -264,7 +264,7 @@ class _Control(_OfStore):
                 403,
                 "store_not_writable",
                 f"failed to change '{name}': the service may not write its store ({fault.strerror or fault}). Let its "
-                "user write there, or use ./kiln models.",
+                "user write there, or use kiln models.",
             ) from fault
 
 

@@ -28,7 +28,9 @@ def start() -> Tracer | None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as missing:
         logger.error(
-            "no traces: the package %r is missing. Install it: pip install -r requirements/tracing.txt", missing.name
+            "no traces: the package %r is missing. Install it: pip install -r requirements/tracing.txt, or, on a node, "
+            "KILN_EXTRAS=tracing deploy/image/provision.sh",
+            missing.name,
         )
         return None
     ours = Resource.create({"service.name": "kiln", "service.version": release.VERSION})

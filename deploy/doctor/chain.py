@@ -101,7 +101,10 @@ def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tup
     findings += _nginx_says(nginx_file)
     conf = _gunicorn(environment, service)
     if conf is None:
-        return None, [*findings, _problem("deploy/gunicorn.conf.py cannot be run.", "Try ./kiln run, which says why.")]
+        return None, [
+            *findings,
+            _problem("deploy/gunicorn.conf.py cannot be run.", "Start the service: its log says why."),
+        ]
     way, upstream = _way(tree, conf["bind"][0])
     return Chain(config, conf, tree, way, upstream, service), findings
 

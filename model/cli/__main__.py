@@ -14,7 +14,7 @@ from .. import disk
 from ..errors import ModelError
 from ..policy import newest_first
 from ..serving import STABLE
-from . import changes, proof, shown
+from . import changes, proof, rights, shown
 
 SHIPPED = Path(__file__).resolve().parents[1] / "store"
 
@@ -82,14 +82,16 @@ def _inspect(store: Path, options: argparse.Namespace) -> int:
 
 def _verify(store: Path, options: argparse.Namespace) -> int:
     names = [options.name] if options.name else disk.names(store)
-    folders = [
-        store / name / number
-        for name in names
-        for number in ([options.version] if options.version else newest_first(disk.versions(store / name)))
-    ]
+    if options.name:
+        shown.chosen(store, options.name, options.version)
+    found: list[dict[str, Any]] = []
     for name in names:
-        shown.chosen(store, name, options.version)
-    found = [proof.of(folder) for folder in folders]
+        try:
+            numbers = [options.version] if options.version else newest_first(disk.versions(store / name))
+            found += [proof.of(store / name / number) for number in numbers]
+        except OSError as fault:
+            reason = disk.why_unreadable(fault, store / name, store)
+            found.append({"model": name, "version": "", "good": False, "reason": reason, "engines": {}})
     if options.json:
         _print_json(found)
     else:
@@ -103,6 +105,12 @@ def _verify(store: Path, options: argparse.Namespace) -> int:
 
 def _use(store: Path, options: argparse.Namespace) -> int:
     after = changes.use(store, options.name, options.version, options.label)
+    if closed := rights.narrower(store, store / options.name / options.version):
+        print(
+            f"kiln: the service may be unable to load it: {', '.join(map(str, closed))} may be read by fewer than "
+            f"{store} may. Give them its owner, group and rights; kiln doctor looks at them for the service's user.",
+            file=sys.stderr,
+        )
     if options.json:
         _print_json({"name": options.name, "labels": after.labels})
     else:

@@ -35,7 +35,7 @@ def remove(store: Path, name: str, number: str, *, force: bool) -> None:
         if not force:
             raise ModelError(
                 f"{name} version {number} is named by {', '.join(labels)}. Let them name another first "
-                f"(./kiln models use {name} VERSION --label {labels[0]}), or give --force."
+                f"(kiln models use {name} VERSION --label {labels[0]}), or give --force."
             )
         serving.change(folder.parent, lambda before: _without(before, number))
     away = tempfile.mkdtemp(prefix=".removed-", dir=folder.parent)

@@ -24,6 +24,9 @@ def of(folder: Path) -> dict[str, Any]:
     except BundleError as error:
         found["reason"] = error.message
         return found
+    except OSError as fault:
+        found["reason"] = disk.why_unreadable(fault, folder, folder.parents[1])
+        return found
     for name, file in sorted(bundle.engines.items()):
         try:
             difference = bundle.prove(engines.load(name, folder / file.name), name)

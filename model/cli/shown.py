@@ -14,14 +14,21 @@ from ..serving import STABLE, Serving
 
 
 def model(store: Path, name: str) -> dict[str, Any]:
-    """One model: its serving.json and every version, newest first. Raises UnknownModel."""
+    """One model: its serving.json and every version, newest first. Raises UnknownModel.
+
+    problem: why serving.json, or the whole folder, cannot be read, or what serving.json names and is not there.
+    """
     folder = _folder(store, name)
+    numbers: list[str] = []
+    declared = Serving()
     try:
-        declared, problem = serving.read(folder), ""
+        numbers = newest_first(disk.versions(folder))
+        declared = serving.read(folder)
+        problem = declared.missing(numbers)
     except BadServing as error:
-        declared, problem = Serving(), error.message
-    numbers = newest_first(disk.versions(folder))
-    problem = problem or declared.missing(numbers)
+        problem = error.message
+    except OSError as fault:
+        problem = disk.why_unreadable(fault, folder, store)
     return {
         "name": name,
         "labels": declared.labels,
@@ -45,16 +52,20 @@ def version(folder: Path, declared: Serving) -> dict[str, Any]:
         "labels": sorted(label for label, number in declared.labels.items() if number == folder.name),
         "engine": "",
         "engines": [],
-        "bytes": sum(size for size, *_ in disk.stats(folder).values()),
+        "bytes": 0,
     }
     try:
+        files = disk.stats(folder)
+        found["bytes"] = sum(size for size, *_ in files.values())
         bundle = disk.read(folder)
         found.update(engine=bundle.default_engine, engines=sorted(bundle.engines))
-        disk.check_sizes(bundle, disk.stats(folder))
+        disk.check_sizes(bundle, files)
         for file in disk.files(bundle):
             bundle.check_file(file)
     except BundleError as error:
         found.update(state="bad", reason=error.message)
+    except OSError as fault:
+        found.update(state="bad", reason=disk.why_unreadable(fault, folder, folder.parents[1]))
     return found
 
 

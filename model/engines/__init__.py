@@ -37,7 +37,8 @@ def load(name: str, file: Path, threads: int = 1) -> Engine:
         module = importlib.import_module(f"{__name__}.{name.partition('-')[0]}")
     except ModuleNotFoundError as missing:
         raise EngineMissing(
-            f"Engine {name!r} needs the package {missing.name!r}. Install it: pip install -r requirements.txt"
+            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. Install it "
+            "(requirements.txt in a checkout names it), or take another engine that the bundle has."
         ) from missing
     engine: Engine = module.load(file, threads)
     return engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,17 @@ def test_every_problem_of_the_preprocessing_is_named_at_once(folder: Path) -> No
         bundles.read(folder)
     for part in ("unknown key 'zoom'", "height must be", "method must be one of", "colour must be one of"):
         assert part in caught.value.message
+
+
+def test_an_engine_without_its_package_names_what_there_is_everywhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node has no requirements.txt to install from."""
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "model.engines.keras", raising=False)
+    with pytest.raises(EngineMissing, match="needs the package 'keras', which is not installed here") as caught:
+        engines.load("keras", folder)
+    assert "pip install" not in caught.value.message
 
 
 def test_unknown_engines_are_named(folder: Path) -> None:

@@ -432,6 +432,19 @@ def test_a_serving_file_that_is_not_followed(tmp_path: Path, stable: str, proble
     assert f"catdog/serving.json: label 'stable' {problem}" in found
 
 
+def test_a_model_that_cannot_be_read_hides_no_other_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(Settings().store, folder)
+    (folder / "catdog" / "1" / "model.tflite").write_bytes(b"short")
+    (folder / "cats").symlink_to("cats")
+    (folder / "pets").mkdir()
+    (folder / "pets" / "3").symlink_to("3")
+    found = problems(store.check(make(tmp_path, store=folder)))
+    assert "store: cats cannot be read: Too many levels of symbolic links" in found
+    assert "store: pets/3 cannot be read: Too many levels of symbolic links" in found
+    assert "model.tflite is incomplete" in found
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others may not")
 def test_a_store_that_the_service_may_not_read(tmp_path: Path) -> None:
     shutil.copytree(Settings().store, tmp_path / "store")

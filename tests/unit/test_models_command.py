@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from model.cli.__main__ import main
 from tests import stores
+from tests.servers import short_folder
 
 pytestmark = pytest.mark.unit
 
@@ -89,6 +91,53 @@ def test_list_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (status, "no store at" in said) == (1, True)
 
 
+def test_what_cannot_be_read_hides_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        for number in ("1", "2", "10"):
+            stores.prepared(folder / "catdog" / number, number)
+            stores.edit(folder / "catdog" / number, lambda data: data["engines"].pop("keras"))
+        (folder / "backup").mkdir()
+        (folder / "pets").symlink_to("pets")
+        (folder / "catdog" / "2" / "model.tflite").chmod(0o600)
+        assert run(folder, capsys, "verify", "catdog")[0] == 0  # root may, and nobody need not import the engine
+        with stores.shut(folder / "backup"), stores.shut(folder / "catdog" / "10"), stores.as_nobody():
+            status, found = run_json(folder, capsys)
+            _, text, _ = run(folder, capsys)
+            _, proven = run_json(folder, capsys, "verify")
+            refused = run(folder, capsys, "inspect", "pets")
+    assert status == 0
+    assert [(model["name"], [one["state"] for one in model["versions"]]) for model in found] == [
+        ("backup", []),
+        ("catdog", ["bad", "bad", "intact"]),
+        ("pets", []),
+    ]
+    assert "backup: backup cannot be read: Permission denied\n" in text
+    assert "catdog: catdog/10 cannot be read: Permission denied\n" in text
+    assert "catdog: catdog/2/model.tflite cannot be read: Permission denied\n" in text
+    assert "pets: pets cannot be read: Too many levels of symbolic links\n" in text
+    assert [(one["model"], one["version"], one["good"]) for one in proven] == [
+        ("backup", "", False),
+        ("catdog", "10", False),
+        ("catdog", "2", False),
+        ("catdog", "1", True),
+        ("pets", "", False),
+    ]
+    assert refused == (1, "", f"kiln: {folder / 'pets'}: Too many levels of symbolic links\n")
+
+
+def test_a_label_that_names_nothing_keeps_no_other_model_from_being_verified(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores.edit(stores.add(store, "1", name="pets"), lambda data: data["engines"].pop("keras"))
+    shutil.rmtree(store / "catdog" / "10")
+    shutil.rmtree(store / "catdog" / "2")
+    stores.edit(store / "catdog" / "1", lambda data: data["engines"].pop("keras"))
+    (store / "catdog" / "serving.json").write_text(json.dumps({"labels": {"stable": "9"}}))
+    status, found = run_json(store, capsys, "verify")
+    assert (status, [(one["model"], one["good"]) for one in found]) == (0, [("catdog", True), ("pets", True)])
+
+
 def test_inspect_takes_the_version_that_is_served(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_json(store, capsys, "inspect", "catdog")[1]["version"] == "10"
     run(store, capsys, "use", "catdog", "2")
@@ -144,6 +193,37 @@ def test_use(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("closed", "mode"), [("bundle.json", 0o600), ("model.tflite", 0o640), ("", 0o700), ("..", 0o750), ("", 0o744)]
+)
+def test_use_warns_where_the_service_may_not_read_what_root_copied(
+    capsys: pytest.CaptureFixture[str], closed: str, mode: int
+) -> None:
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        version = stores.prepared(folder / "catdog" / "1", "1")
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""
+        path = (version / closed).resolve()
+        path.chmod(mode)
+        status, out, said = run(folder, capsys, "use", "catdog", "1")
+        assert (status, "stable is version 1" in out) == (0, True)
+        assert f"unable to load it: {path} may be read by fewer" in said
+        folder.chmod(0o700)
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""  # nobody else may read the store
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_use_warns_of_another_group_than_the_stores(capsys: pytest.CaptureFixture[str]) -> None:
+    with short_folder() as folder:
+        version = stores.prepared(folder / "catdog" / "1", "1")
+        folder.chmod(0o750)
+        os.chown(folder, 0, 65534)
+        (version / "golden.npz").chmod(0o640)
+        assert f"{version / 'golden.npz'} may be read by fewer" in run(folder, capsys, "use", "catdog", "1")[2]
+        os.chown(version / "golden.npz", 0, 65534)
+        assert run(folder, capsys, "use", "catdog", "1")[2] == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["catdog", "7"], "has no version '7'"),
@@ -166,7 +246,7 @@ def test_remove(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(store, capsys, "remove", "catdog", "1")[0] == 0
     status, _, said = run(store, capsys, "remove", "catdog", "2")
     assert status == 1
-    assert "is named by stable" in said
+    assert "is named by stable. Let them name another first (kiln models use catdog VERSION --label stable)" in said
     assert run(store, capsys, "remove", "catdog", "2", "--force")[0] == 0
     assert sorted(path.name for path in (store / "catdog").iterdir()) == ["10", "serving.json"]
     assert run_json(store, capsys, "list")[1][0]["labels"] == {}

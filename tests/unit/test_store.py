@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator
@@ -560,33 +559,117 @@ def test_a_store_that_starts_unloaded_is_ready(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root reads everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+def readable_store() -> Iterator[Path]:
+    """Where nobody may look, too: pytest's own folders are root's alone."""
+    opened(SHIPPED)  # imports what nobody may not be allowed to
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.mark.parametrize("closed", ["1", "2", ""])
 def test_what_may_not_be_read_is_named(caplog: pytest.LogCaptureFixture, closed: str) -> None:
     """As after a copy with umask 077, by root. Another version answers."""
-    opened(SHIPPED)  # imports what nobody may not be allowed to
-    with short_folder() as folder:
-        folder.chmod(0o755)
+    with readable_store() as folder:
         for version in ("1", "2"):
             stores.prepared(folder / "catdog" / version, version)
-        shut = folder / "catdog" / closed
-        shut.chmod(0)
-        try:
-            with as_nobody():
-                store = opened(folder)
-        finally:
-            shut.chmod(0o755)
+        with stores.shut(folder / "catdog" / closed), stores.as_nobody():
+            store = opened(folder)
     assert f"{'/'.join(('catdog', closed)).rstrip('/')} cannot be read: Permission denied" in caplog.text
     if closed:
-        assert states(store)[{"1": "2", "2": "1"}[closed]] == "AVAILABLE"
+        assert states(store) == {closed: "END", {"1": "2", "2": "1"}[closed]: "AVAILABLE"}
+        assert reason(store, closed) == f"catdog/{closed} cannot be read: Permission denied"
+
+
+def test_a_folder_that_may_not_be_read_hides_no_other_model(caplog: pytest.LogCaptureFixture) -> None:
+    with readable_store() as folder:
+        stores.prepared(folder / "catdog" / "1", "1")
+        stores.prepared(folder / "pets" / "4", "4")
+        (folder / "backup").mkdir()
+        with stores.shut(folder / "backup"), stores.as_nobody():
+            store = opened(folder)
+            store.load()
+            assert answering(store, "pets") == "4"
+            assert (states(store, "backup"), store.unready()) == ({"": "END"}, {})
+            assert reason(store, "", "backup") == "backup cannot be read: Permission denied"
+            assert caplog.text.count("backup cannot be read") == 1
+        store.load()  # it can be read now, and is empty
+    assert store.names() == ["catdog", "pets"]
+
+
+def test_a_version_that_may_not_be_read_does_not_keep_labels_from_being_followed() -> None:
+    with readable_store() as folder:
+        for version in ("1", "3", "9"):
+            stores.prepared(folder / "catdog" / version, version)
+        declare(folder, labels={"stable": "1"})
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
+            store = opened(folder)
+            assert (answering(store), states(store)["9"], store.problem("catdog")) == ("1", "END", "")
+        declare(folder, labels={"stable": "3"})
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
+            store.load()
+            assert answering(store) == "3"
+        store.load()
+        assert states(store)["9"] == "AVAILABLE"
+        with stores.shut(folder / "catdog" / "9"), stores.as_nobody():
+            store.load()
+        assert states(store)["9"] == "AVAILABLE"
+        assert reason(store, "9") == "The build loaded before stays: catdog/9 cannot be read: Permission denied"
+        loaded = store.get(version="9")
+        store.load()
+        assert (reason(store, "9"), store.get(version="9")) == ("", loaded)
+
+
+@pytest.mark.parametrize(
+    ("target", "why"), [("/nowhere/pets", "No such file or directory"), ("pets", "Too many levels of symbolic links")]
+)
+def test_a_link_to_what_is_out_of_reach_is_told(tmp_path: Path, target: str, why: str) -> None:
+    """A model's and a version's; any other file's is no matter. What it leads to may not be mounted."""
+    folder = stores.add(tmp_path, "1")
+    stores.add(tmp_path, "7", name="zebra")
+    (tmp_path / "pets").symlink_to(target)
+    (tmp_path / "catdog" / "2").symlink_to(target if "/" in target else "2")
+    (folder / "README").symlink_to(target if "/" in target else "README")
+    store = opened(tmp_path)
+    assert store.names() == ["catdog", "pets", "zebra"]
+    assert reason(store, "", "pets") == f"pets cannot be read: {why}"
+    assert (answering(store), answering(store, "zebra")) == ("1", "7")
+    assert reason(store, "2") == f"catdog/2 cannot be read: {why}"
+
+
+def test_a_link_into_a_folder_that_may_not_be_entered_is_told() -> None:
+    """As with a home under ProtectHome."""
+    with readable_store() as folder, readable_store() as home:
+        stores.prepared(folder / "catdog" / "1", "1")
+        stores.prepared(folder / "zebra" / "7", "7")
+        stores.prepared(home / "pets" / "1", "1")
+        (folder / "pets").symlink_to(home / "pets")
+        (folder / "catdog" / "2").symlink_to(home / "pets" / "1")
+        with stores.shut(home), stores.as_nobody():
+            store = opened(folder)
+        assert (answering(store), answering(store, "zebra")) == ("1", "7")
+        assert reason(store, "", "pets") == "pets cannot be read: Permission denied"
+        assert reason(store, "2") == "catdog/2 cannot be read: Permission denied"
+        store.load()
+        assert (answering(store, "pets"), states(store)["2"]) == ("1", "AVAILABLE")
+
+
+def test_a_link_whose_disk_goes_away_goes_on_as_before(tmp_path: Path) -> None:
+    home = stores.add(tmp_path / "disk", "1").parent
+    stores.add(tmp_path / "disk", "2")
+    declare(tmp_path / "disk", labels={"stable": "1"})
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "catdog").symlink_to(home)
+    store = opened(tmp_path / "store")
+    assert answering(store) == "1"
+    home.rename(tmp_path / "gone")
+    store.load()
+    assert answering(store) == "1"
+    assert store.problem("catdog") == "catdog cannot be read: No such file or directory"
+
+
+def test_a_file_that_is_out_of_reach_is_told(tmp_path: Path) -> None:
+    folder = stores.add(tmp_path, "1")
+    (folder / "model.tflite").unlink()
+    (folder / "model.tflite").symlink_to("model.tflite")
+    assert reason(opened(tmp_path), "1") == "catdog/1: model.tflite cannot be read."

@@ -86,3 +86,4 @@ def test_without_its_packages_the_service_goes_on(
     monkeypatch.setattr(logging.getLogger("kiln"), "propagate", True)
     assert tracing.start() is None
     assert "pip install -r requirements/tracing.txt" in caplog.text
+    assert "KILN_EXTRAS=tracing" in caplog.text

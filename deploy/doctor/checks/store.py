@@ -27,14 +27,19 @@ def check(chain: Chain) -> Findings:
         yield _problem(f"{config.store} has no model {name!r}.", "Copy its bundle there, or correct KILN_MODEL(S).")
     wrong = False
     for name in _to_serve(chain, names):
-        if problem := _declared_wrong(config.store / name):
+        try:
+            if problem := _declared_wrong(config.store / name):
+                wrong = True
+                yield _problem(f"{config.store}: {problem}.", "Correct it; kiln models use NAME VERSION moves a label.")
+        except OSError as fault:
             wrong = True
-            yield _problem(f"{config.store}: {problem}.", "Correct it; kiln models use NAME VERSION moves a label.")
+            yield _unreadable(fault, config.store / name, config.store)
     for folder in to_load(chain):
         try:
+            files = disk.stats(folder)
             bundle = disk.read(folder)
-            disk.check_sizes(bundle, disk.stats(folder))
-            if why := _unreadable(chain.user, folder, bundle):
+            disk.check_sizes(bundle, files)
+            if why := _obstacle(chain.user, folder, bundle):
                 wrong = True
                 yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
         except BundleError as error:
@@ -43,6 +48,9 @@ def check(chain: Chain) -> Findings:
                 error.message,
                 "kiln models verify (./kiln in a checkout) says more; the version before serves meanwhile.",
             )
+        except OSError as fault:
+            wrong = True
+            yield _unreadable(fault, folder, config.store)
     if not wrong:
         yield Finding("store", Level.GOOD, f"{config.store}: every version to be loaded is there and can be read.")
 
@@ -60,7 +68,10 @@ def to_load(chain: Chain) -> Iterator[Path]:
             declared = serving.read(folder)
         except BadServing:
             declared = Serving()
-        numbers = disk.versions(folder)
+        try:
+            numbers = disk.versions(folder)
+        except OSError:
+            continue  # the check has said so
         wanted = declared.policy.wanted(numbers) | set(declared.labels.values()) | set(declared.split)
         yield from (folder / number for number in sorted(wanted & set(numbers)))
 
@@ -72,20 +83,28 @@ def _to_serve(chain: Chain, names: Collection[str]) -> list[str]:
 
 
 def _declared_wrong(folder: Path) -> str:
-    """Why a model's serving.json is not followed, or not all of it; empty where it is."""
+    """Why a model's serving.json is not followed, or not all of it; empty where it is. Raises OSError when the folder
+    cannot be read."""
+    numbers = disk.versions(folder)
     try:
-        missing = serving.read(folder).missing(disk.versions(folder))
+        missing = serving.read(folder).missing(numbers)
     except BadServing as error:
         return disk.named_within(folder.parent, error.message)
     return f"{folder.name}/{serving.FILE}: {missing}" if missing else ""
 
 
-def _unreadable(user: str, folder: Path, bundle: Bundle) -> str:
+def _obstacle(user: str, folder: Path, bundle: Bundle) -> str:
     try:
         seen = (rights.obstacle(user, folder / file.name, rights.READ) for file in disk.files(bundle))
         return next(filter(None, seen), "")
     except KeyError:
         return f"there is no user {user}"
+
+
+def _unreadable(fault: OSError, folder: Path, store: Path) -> Finding:
+    """Of a model or a version that whoever asks cannot look into."""
+    why = disk.why_unreadable(fault, folder, store)
+    return _problem(f"{store}: {why}.", "Mend the link or the rights, or take it out of the store.")
 
 
 def _problem(message: str, remedy: str) -> Finding:
