@@ -65,6 +65,7 @@ compile() { # FOLDER PART : once, here, because the service may not write
 
 rests() { # of a run that was interrupted, or of the one that ends
     local part
+    rm -rf "$staged"
     for part in "${parts[@]}"; do rm -rf "$home/$part.new" "$home/$part.old"; done
 }
 
@@ -89,13 +90,12 @@ take_back() {
     ln -sfn "$venv_before" "$home/venv"
 }
 
-scratch=$(mktemp -d)
-staged=$scratch/code
+staged=$home/staged # where the service's user may read it
 unfinished='' # a Python environment that is being made
 outcome="code and Python environment are as they were"
 ended() {
     local status=$?
-    rm -rf "$scratch" ${unfinished:+"$unfinished"}
+    rm -rf "$staged" ${unfinished:+"$unfinished"}
     [[ $status -eq 0 ]] || say "FAILED; $outcome. Put right what is said above, then run this again." >&2
 }
 trap ended EXIT
@@ -123,6 +123,25 @@ if ! getent passwd kiln >/dev/null; then
     useradd --system --user-group --home-dir /srv/kiln --no-create-home --shell /usr/sbin/nologin kiln
     changed "user kiln"
 fi
+
+step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
+if [[ ! -d $store ]]; then
+    folder /srv/kiln 0755 root:root
+    rm -rf "$store.new" # of a run that was interrupted
+    cp -R --no-preserve=mode,ownership "$source/model/store" "$store.new"
+    chmod -R u=rwX,go=rX "$store.new"
+    mv "$store.new" "$store"
+    changed "$store"
+fi
+
+step "Settings: in /etc/kiln/kiln.env, made once; readable by the service, because a setting may be a secret"
+folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes over
+if [[ ! -f /etc/kiln/kiln.env ]]; then
+    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
+    mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
+    changed /etc/kiln/kiln.env
+fi
+owned /etc/kiln/kiln.env 0640 root:kiln
 
 step "Code: gathered, root's, so that the service cannot change itself"
 folder "$home" 0755 root:root
@@ -156,7 +175,7 @@ if [[ ! -f $venv/.complete ]]; then
 fi
 
 if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code; then
-    step "The new code with its new environment, before it is in force: does it import, are the settings right for it?"
+    step "The new code with its new environment, before it is in force: does it take the settings, do its models answer?"
     (cd "$staged" && "$venv/bin/python" -B -m deploy.node --check) || die "The new code cannot serve on this machine."
     for part in app model deploy; do
         if [[ " ${new[*]} " == *" $part "* ]]; then compile "$staged" "$part"; else compile "$home" "$part"; fi
@@ -170,25 +189,6 @@ if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code; then
 fi
 
 # --- What belongs to the machine ----------------------------------------------------------------------------------------
-
-step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
-if [[ ! -d $store ]]; then
-    folder /srv/kiln 0755 root:root
-    rm -rf "$store.new" # of a run that was interrupted
-    cp -R --no-preserve=mode,ownership "$source/model/store" "$store.new"
-    chmod -R u=rwX,go=rX "$store.new"
-    mv "$store.new" "$store"
-    changed "$store"
-fi
-
-step "Settings: in /etc/kiln/kiln.env, made once; readable by the service, because a setting may be a secret"
-folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes over
-if [[ ! -f /etc/kiln/kiln.env ]]; then
-    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
-    mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
-    changed /etc/kiln/kiln.env
-fi
-owned /etc/kiln/kiln.env 0640 root:kiln
 
 step "Command: kiln, for models, keys and the doctor with this machine's settings"
 file "$source/deploy/image/kiln" /usr/local/bin/kiln 0755 root:root

@@ -283,6 +283,13 @@ def test_an_update_that_fails_leaves_the_service_as_it_was(node: Node, checkout:
     failed = node.run(checkout, check=False)
     assert failed.returncode == 1
     assert "as they were" in failed.stderr.splitlines()[-1]
+    # Nor code with which a model does not answer: the service would start and answer 503.
+    node.run("cp", "/mnt/app/routes.py", "/tmp/kiln/app/routes.py")
+    node.run("sh", "-c", "echo 'def load(file, threads): raise OSError' >>/tmp/kiln/model/engines/litert.py")
+    failed = node.run(checkout, check=False)
+    assert failed.returncode == 1
+    assert "Model catdog would not answer" in failed.stderr
+    assert "as they were" in failed.stderr.splitlines()[-1]
     differs = {
         line for line in set(before.splitlines()) ^ set(checksum(node).splitlines()) if "/opt/kiln d " not in line
     }
