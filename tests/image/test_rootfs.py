@@ -530,3 +530,21 @@ def test_logs_are_rotated_by_size_and_written_on(node: Node) -> None:
 
 def test_nothing_else_rotates_the_logs_of_nginx(node: Node) -> None:
     assert "/var/log/nginx" not in node.out("sh", "-c", "cat /etc/logrotate.conf /etc/logrotate.d/*")
+
+
+# --- The end of the machine
+
+
+def test_a_machine_that_is_switched_off_leaves_first(node: Node, photo: bytes) -> None:
+    """The last test: it takes the node along. nginx goes on until Kiln has left."""
+
+    def says() -> str:
+        answer = requests.get(f"{node.url}/ready", timeout=10).json()
+        return str(answer.get("error", {}).get("code"))
+
+    set_in_env(node, "KILN_DRAIN=10")
+    node.run("systemctl", "restart", "kiln.service")
+    node.run("systemctl", "poweroff")
+    wait_for(lambda: says() == "leaving", "the node to leave")
+    assert requests.post(f"{node.url}/predict", data=photo, timeout=10).status_code == 200
+    assert says() == "leaving"
