@@ -209,11 +209,35 @@ def checksum(node: Node) -> str:
 
 def test_a_second_run_changes_nothing(node: Node) -> None:
     before, main = checksum(node), node.property("kiln.service", "MainPID")
-    said = node.out("env", "KILN_COMMIT=another", PROVISION)
+    said = node.out(PROVISION)
     assert said.splitlines()[-1] == "provision: changed: 0", said
     after = checksum(node)
     assert set(before.splitlines()) ^ set(after.splitlines()) == set()
     assert node.property("kiln.service", "MainPID") == main
+
+
+def test_a_later_run_that_knows_the_commit_corrects_it(node: Node) -> None:
+    said = node.out("env", "KILN_COMMIT=another", PROVISION)
+    assert said.splitlines()[-1] == "provision: changed: 1", said
+    assert requests.get(f"{node.url}/version", timeout=10).json()["build"]["commit"] == "another"
+
+
+def test_a_node_that_is_kept_out_of_service_stays_out(node: Node) -> None:
+    units = ("kiln.socket", "kiln.service")
+    node.run("systemctl", "disable", "--now", *units)
+    try:
+        node.run("touch", "/var/lib/kiln-provision/code")  # an update, which would restart the service
+        said = node.out(PROVISION)
+        node.run("systemctl", "restart", "nginx.service")  # as at a boot
+        for unit in units:
+            assert f"NOTE: {unit} is not enabled on this machine and stays so" in said
+            assert (node.property(unit, "ActiveState"), node.property(unit, "UnitFileState")) == (
+                "inactive",
+                "disabled",
+            )
+    finally:
+        node.run("systemctl", "enable", "--now", *units)
+    assert node.is_ready()
 
 
 def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_owners(node: Node, photo: bytes) -> None:

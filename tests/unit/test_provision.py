@@ -98,6 +98,15 @@ def test_a_unit_is_replaced_and_what_was_changed_by_hand_is_kept(machine: Machin
     assert (machine.file.read_text(), machine.beside) == ("two", {"some.conf.kiln-old": "mine"})
 
 
+@pytest.mark.parametrize("kind", ["conffile", "file"])
+def test_what_an_interrupted_run_left_half_written_is_removed(machine: Machine, kind: str) -> None:
+    machine.run(kind, "one")
+    for left in ("some.conf.new", "some.conf.kiln-new.new")[: 2 if kind == "conffile" else 1]:
+        (machine.file.parent / left).write_text("ha")
+    assert machine.run(kind, "one") == "wrote= changed=0\n"
+    assert machine.beside == {}
+
+
 # --- The command
 
 
