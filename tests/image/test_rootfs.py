@@ -568,7 +568,7 @@ def test_a_machine_that_is_switched_off_leaves_first(node: Node, photo: bytes) -
 
     set_in_env(node, "KILN_DRAIN=10")
     node.run("systemctl", "restart", "kiln.service")
-    node.run("systemctl", "poweroff")
+    node.run("systemctl", "poweroff", check=False)  # whether it hears the answer depends on who ends first
     wait_for(lambda: says() == "leaving", "the node to leave")
     assert requests.post(f"{node.url}/predict", data=photo, timeout=10).status_code == 200
     assert says() == "leaving"
