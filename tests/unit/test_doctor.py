@@ -387,6 +387,19 @@ def test_metrics_in_every_server(tmp_path: Path) -> None:
     assert problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "deny all;"))) == ""
 
 
+@pytest.mark.parametrize(
+    ("listens", "said"),
+    [
+        ("listen 443 ssl; listen [::]:443 ssl;", ""),
+        ("listen 443 ssl; listen 127.0.0.1:80; listen [::1]:80;", ""),
+        ("listen 443 ssl; listen [::]:80 default_server;", "on [::]:80 in the clear"),
+    ],
+)
+def test_what_speaks_tls_and_is_reached_without_it(tmp_path: Path, listens: str, said: str) -> None:
+    wrong = problems(exposure.check(make(tmp_path, "listen 80 default_server;", listens)))
+    assert said in wrong if said else wrong == ""
+
+
 @pytest.fixture
 def run() -> Iterator[Path]:
     with short_folder() as folder:
