@@ -70,7 +70,7 @@ def _check(found: dict[str, str]) -> int:
         config = settings.read(environment)
         trouble = _trouble(config, {"PATH": os.environ.get("PATH", os.defpath), **environment}, service.last("User"))
     except (ImportError, SyntaxError, settings.SettingsError) as wrong:
-        trouble = str(wrong)
+        trouble = str(wrong) or repr(wrong)
     if trouble:
         print(f"kiln: {trouble}", file=sys.stderr)
     return 1 if trouble else 0

@@ -83,7 +83,6 @@ start() { # UNIT ... : those that the owner has not taken out of service
 
 rests() { # of a run that was interrupted, or of the one that ends
     local part
-    rm -rf "$staged"
     for part in "${parts[@]}"; do rm -rf "$home/$part.new" "$home/$part.old"; done
 }
 
@@ -108,7 +107,8 @@ take_back() {
     ln -sfn "$venv_before" "$home/venv"
 }
 
-staged=$home/staged # where the service's user may read it
+staged=$(mktemp -d /run/kiln-provision.XXXXXX)
+chmod 0755 "$staged" # the service's user reads it
 venv_before=$(readlink "$home/venv" || :) # empty before a first run has come to its end
 units_before=" $(cd /etc/systemd/system && printf '%s ' *)"
 unfinished='' # a Python environment that is being made
@@ -166,7 +166,7 @@ owned /etc/kiln/kiln.env 0640 root:kiln
 step "Code: gathered, root's, so that the service cannot change itself"
 folder "$home" 0755 root:root
 rests
-mkdir "$staged" "$staged/requirements" "$staged/docs"
+mkdir "$staged/requirements" "$staged/docs"
 for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
 install -m 0644 "$source/api.py" "$staged"
 install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"

@@ -174,6 +174,10 @@ def test_new_code_is_asked_whether_the_models_answer_with_it(tmp_path: Path) -> 
     shutil.copy(ROOT / "api.py", home)
     settings.write_text(f"KILN_STORE={home}/model/store\n")
     engine = home / "model" / "engines" / "litert.py"
+    routes = (home / "app" / "routes.py").read_text()
+    (home / "app" / "routes.py").write_text("raise ImportError")
+    assert check(home, settings) == (1, "kiln: ImportError()\n")
+    (home / "app" / "routes.py").write_text(routes)
     engine.write_text(f"{engine.read_text()}\n\ndef load(file, threads):\n    raise RuntimeError('boom')\n")
     status, said = check(home, settings)
     assert status == 1
