@@ -13,9 +13,13 @@ from pathlib import Path
 
 from app import settings
 
-from .doctor import environment_file
+from . import notify, trial
+from .doctor import environment_file, unit
 
 SETTINGS = Path("/etc/kiln/kiln.env")
+UNIT = Path("/etc/systemd/system/kiln.service")
+SHIPPED_UNIT = Path(__file__).parent / "systemd" / UNIT.name
+ASK_SECONDS = 5.0  # for the service's own word
 COMMANDS = {"models": "model.cli.__main__", "keys": "app.keys.__main__", "doctor": "deploy.doctor.__main__"}
 # What a worker imports, and what its master does.
 SERVES = ("gunicorn.app.wsgiapp", "flask_restful", "deploy.notify", "deploy.worker", "model.store", "app.routes")
@@ -53,16 +57,37 @@ def main(arguments: Sequence[str], file: Path = SETTINGS) -> int:
     return status
 
 
-def _check(environment: dict[str, str]) -> int:
-    """Whether this code can serve with this Python and these settings: 0, or 1 with what is wrong."""
+def _check(found: dict[str, str]) -> int:
+    """Whether this code can serve with this Python, these settings and the node's models: 0, or 1 with what is wrong.
+
+    found: the settings of the service, which its unit may add to.
+    """
     try:
         for name in SERVES:
             importlib.import_module(name)
-        settings.read(environment)
+        service = unit.read(UNIT if UNIT.exists() else SHIPPED_UNIT)
+        environment = service.environment()[0] | found
+        config = settings.read(environment)
+        trouble = _trouble(config, {"PATH": os.environ.get("PATH", os.defpath), **environment}, service.last("User"))
     except (ImportError, SyntaxError, settings.SettingsError) as wrong:
-        print(f"kiln: {wrong}", file=sys.stderr)
-        return 1
-    return 0
+        trouble = str(wrong) or repr(wrong)
+    if trouble:
+        print(f"kiln: {trouble}", file=sys.stderr)
+    return 1 if trouble else 0
+
+
+def _trouble(config: settings.Settings, environment: dict[str, str], user: str) -> str:
+    """What a trial of them says; empty where they would answer, or a model is not there or does not as it is."""
+    from gunicorn.util import parse_address
+
+    from model import disk
+
+    only_a_model, trouble = trial.attempt(environment, user)
+    if not trouble or not only_a_model:
+        return trouble
+    has_models = any(disk.versions(config.store / name) for name in {config.model, *config.models})
+    said = notify.ask(parse_address(config.address), ASK_SECONDS)
+    return "" if not has_models or said.startswith("not ready") else trouble
 
 
 if __name__ == "__main__":

@@ -52,9 +52,8 @@ def watch(master: int, address: Any, environment: Mapping[str, str]) -> None:
 
 def ask(address: Any, timeout: float) -> str:
     """What the service says of itself, in a line; empty where it does not answer. timeout: seconds."""
-    family = socket.AF_UNIX if isinstance(address, str) else (socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     try:
-        with socket.socket(family) as client:
+        with socket.socket(family(address)) as client:
             client.settimeout(timeout)
             client.connect(address if isinstance(address, str) else tuple(address))
             client.sendall(ASK)
@@ -62,6 +61,13 @@ def ask(address: Any, timeout: float) -> str:
     except OSError:
         return ""
     return said(answer)
+
+
+def family(address: Any) -> socket.AddressFamily:
+    """Of an address as gunicorn has it: a path, or host and port."""
+    if isinstance(address, str):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
 def said(answer: bytes) -> str:

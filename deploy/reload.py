@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
@@ -23,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 from gunicorn.util import parse_address  # noqa: E402
 
 from app import settings  # noqa: E402
+from deploy import trial  # noqa: E402
 from deploy.notify import ask  # noqa: E402
-from deploy.trial import UNREADY  # noqa: E402
 
 PREFIXES = ("KILN_", "OTEL_")  # what kiln.env may hold
 ASK_SECONDS = 5.0  # for the service's own word
@@ -72,14 +71,10 @@ def _environment(process: int) -> Mapping[str, str]:
 
 def _trouble(address: str) -> str:
     """Why workers would not answer with what they would get now; empty where they would, or do not as it is."""
-    command = [sys.executable, str(ROOT / "deploy" / "trial.py")]
-    trial = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  our own
-    if trial.returncode == 0:
+    only_a_model, trouble = trial.attempt()
+    if trouble and only_a_model and ask(parse_address(address), ASK_SECONDS).startswith("not ready"):
         return ""
-    if trial.returncode == UNREADY and ask(parse_address(address), ASK_SECONDS).startswith("not ready"):
-        return ""
-    said = trial.stderr.strip()
-    return said.splitlines()[-1] if trial.returncode == UNREADY else f"Its workers would not start:\n{said}"
+    return trouble.splitlines()[-1] if only_a_model and trouble else trouble
 
 
 def _file(environment: MutableMapping[str, str]) -> Path:

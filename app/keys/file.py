@@ -107,6 +107,9 @@ def _changing(path: Path) -> Iterator[list[str]]:
             os.fsync(file.fileno())
         made.replace(path)
         os.fsync(folder)
+    except OSError as fault:
+        fault.filename = fault.filename or str(path)  # what writes, such as to a full disk, names none
+        raise
     finally:
         os.close(folder)
 

@@ -105,6 +105,11 @@ def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tup
             *findings,
             _problem("deploy/gunicorn.conf.py cannot be run.", "Start the service: its log says why."),
         ]
+    if service and (held := service.socket()):
+        if config.bind and conf["bind"] != [held[1]]:
+            message = f"KILN_BIND={config.bind} has no effect: {held[0]} listens on {held[1]}, and the service with it."
+            findings.append(Finding("files", Level.WARNING, message, f"Leave it out, or change {held[0]}."))
+        conf["bind"] = [held[1]]
     way, upstream = _way(tree, conf["bind"][0])
     return Chain(config, conf, tree, way, upstream, service), findings
 

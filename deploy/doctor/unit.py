@@ -67,6 +67,17 @@ class Unit:
                 missing.append(path)
         return found, missing, faults
 
+    def socket(self) -> tuple[Path, str] | None:
+        """(the socket's unit, where it listens, as gunicorn writes it) where systemd hands the service its socket."""
+        path = self.path.with_suffix(".socket")
+        needed = " ".join(self.values.get("Requires", [])).split()
+        if path.name not in needed or not path.exists():
+            return None
+        stream = read(path).last("ListenStream")
+        if stream.startswith("/"):
+            return path, f"unix:{stream}"
+        return path, f"[::]:{stream}" if stream.isdecimal() else stream
+
 
 def read(path: Path) -> Unit:
     """A unit's file and its drop-ins. Raises OSError where the file cannot be read."""

@@ -53,11 +53,13 @@ handed_over() { # FROM TO
     copy=$(known "$2")
     cmp -s "$1" "$copy" && return
     mkdir -p "$(dirname "$copy")"
-    cp "$1" "$copy"
+    cp "$1" "$copy.new"
+    mv "$copy.new" "$copy"
 }
 
 file() { # FROM TO MODE OWNER:GROUP : Kiln's own; sets $wrote
     wrote=''
+    rm -f "$2.new" # of a run that was interrupted
     if ! cmp -s "$1" "$2"; then
         if [[ -e $2 && -e $(known "$2") ]] && ! cmp -s "$2" "$(known "$2")"; then
             cp "$2" "$2.kiln-old"
@@ -74,6 +76,7 @@ file() { # FROM TO MODE OWNER:GROUP : Kiln's own; sets $wrote
 conffile() { # FROM TO MODE OWNER:GROUP ; sets $wrote
     local newer=$2.kiln-new
     wrote=''
+    rm -f "$2.new" "$newer.new" # of a run that was interrupted
     if [[ ! -e $2 ]] || cmp -s "$2" "$(known "$2")"; then
         if ! cmp -s "$1" "$2"; then
             replace "$1" "$2"

@@ -63,6 +63,24 @@ compile() { # FOLDER PART : once, here, because the service may not write
     "$venv/bin/python" -m compileall -q --invalidation-mode checked-hash -s "$1" -p "$home" "$1/$2"
 }
 
+enabled() { # UNIT : when it comes to the machine; what the owner has disabled since stays so
+    if [[ $(systemctl is-enabled "$1" 2>/dev/null) == enabled ]]; then return; fi
+    if [[ -n $venv_before && $units_before == *" $1"[\ .]* ]]; then
+        say "NOTE: $1 is not enabled on this machine and stays so. To have it back: systemctl enable --now $1"
+    else
+        systemctl --quiet enable "$1"
+        changed "$1 enabled"
+    fi
+}
+
+start() { # UNIT ... : those that the owner has not taken out of service
+    local unit wanted=()
+    for unit; do
+        if systemctl --quiet is-enabled "$unit" || systemctl --quiet is-active "$unit"; then wanted+=("$unit"); fi
+    done
+    [[ ${#wanted[@]} -eq 0 ]] || systemctl start "${wanted[@]}"
+}
+
 rests() { # of a run that was interrupted, or of the one that ends
     local part
     for part in "${parts[@]}"; do rm -rf "$home/$part.new" "$home/$part.old"; done
@@ -89,13 +107,15 @@ take_back() {
     ln -sfn "$venv_before" "$home/venv"
 }
 
-scratch=$(mktemp -d)
-staged=$scratch/code
+staged=$(mktemp -d /run/kiln-provision.XXXXXX)
+chmod 0755 "$staged" # the service's user reads it
+venv_before=$(readlink "$home/venv" || :) # empty before a first run has come to its end
+units_before=" $(cd /etc/systemd/system && printf '%s ' *)"
 unfinished='' # a Python environment that is being made
 outcome="code and Python environment are as they were"
 ended() {
     local status=$?
-    rm -rf "$scratch" ${unfinished:+"$unfinished"}
+    rm -rf "$staged" ${unfinished:+"$unfinished"}
     [[ $status -eq 0 ]] || say "FAILED; $outcome. Put right what is said above, then run this again." >&2
 }
 trap ended EXIT
@@ -124,53 +144,6 @@ if ! getent passwd kiln >/dev/null; then
     changed "user kiln"
 fi
 
-step "Code: gathered, root's, so that the service cannot change itself"
-folder "$home" 0755 root:root
-rests
-mkdir "$staged" "$staged/requirements" "$staged/docs"
-for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
-install -m 0644 "$source/api.py" "$staged"
-install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"
-install -m 0644 "$source/docs/operations.md" "$staged/docs"
-ln -s deploy/gunicorn.conf.py "$staged/gunicorn.conf.py"
-new=()
-for part in "${parts[@]}"; do
-    if [[ $part == BUILD ]]; then continue; fi
-    diff -rq --no-dereference --exclude=__pycache__ "$staged/$part" "$home/$part" >/dev/null 2>&1 || new+=("$part")
-done
-
-step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use.
-pins=$staged/requirements/${extras:-serve}.txt
-venv=$home/venv-$(cat "$pins" <(python3 -V) | sha256sum | cut -c 1-12)
-venv_before=$(readlink "$home/venv" || :)
-if [[ ! -f $venv/.complete ]]; then
-    unfinished=$venv
-    rm -rf "$venv"
-    python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: -r "$pins"
-    touch "$venv/.complete"
-    unfinished=''
-    changed "$venv"
-fi
-
-if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code; then
-    step "The new code with its new environment, before it is in force: does it import, are the settings right for it?"
-    (cd "$staged" && "$venv/bin/python" -B -m deploy.node --check) || die "The new code cannot serve on this machine."
-    for part in app model deploy; do
-        if [[ " ${new[*]} " == *" $part "* ]]; then compile "$staged" "$part"; else compile "$home" "$part"; fi
-    done
-    # What this code is, for /version.
-    commit=${KILN_COMMIT:-$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)}
-    release=$(cd "$staged" && "$venv/bin/python" -B -c 'from app import release; print(release.VERSION)')
-    printf '{"release": "%s", "commit": "%s", "time": "%s"}\n' "$release" "$commit" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-        >"$staged/BUILD"
-    new+=(BUILD)
-fi
-
-# --- What belongs to the machine ----------------------------------------------------------------------------------------
-
 step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
 if [[ ! -d $store ]]; then
     folder /srv/kiln 0755 root:root
@@ -189,6 +162,54 @@ if [[ ! -f /etc/kiln/kiln.env ]]; then
     changed /etc/kiln/kiln.env
 fi
 owned /etc/kiln/kiln.env 0640 root:kiln
+
+step "Code: gathered, root's, so that the service cannot change itself"
+folder "$home" 0755 root:root
+rests
+mkdir "$staged/requirements" "$staged/docs"
+for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
+install -m 0644 "$source/api.py" "$staged"
+install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"
+install -m 0644 "$source/docs/operations.md" "$staged/docs"
+ln -s deploy/gunicorn.conf.py "$staged/gunicorn.conf.py"
+new=()
+for part in "${parts[@]}"; do
+    if [[ $part == BUILD ]]; then continue; fi
+    diff -rq --no-dereference --exclude=__pycache__ "$staged/$part" "$home/$part" >/dev/null 2>&1 || new+=("$part")
+done
+
+step "Python environment: of its own, wheels only, each pinned by hash"
+# Named by what is in it, with a link to the one in use.
+pins=$staged/requirements/${extras:-serve}.txt
+venv=$home/venv-$(cat "$pins" <(python3 -V) | sha256sum | cut -c 1-12)
+if [[ ! -f $venv/.complete ]]; then
+    unfinished=$venv
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --require-hashes --only-binary :all: -r "$pins"
+    touch "$venv/.complete"
+    unfinished=''
+    changed "$venv"
+fi
+
+commit=${KILN_COMMIT:-$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)}
+build_is_wrong() { [[ $commit != unknown ]] && ! grep -qsF "\"commit\": \"$commit\"" "$home/BUILD"; }
+
+if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code || build_is_wrong; then
+    step "The new code with its new environment, before it is in force: does it take the settings, do its models answer?"
+    (cd "$staged" && "$venv/bin/python" -B -m deploy.node --check) || die "The new code cannot serve on this machine."
+    for part in app model deploy; do
+        if [[ " ${new[*]} " == *" $part "* ]]; then compile "$staged" "$part"; else compile "$home" "$part"; fi
+    done
+    # What this code is, for /version.
+    release=$(cd "$staged" && "$venv/bin/python" -B -c 'from app import release; print(release.VERSION)')
+    printf '{"release": "%s", "commit": "%s", "time": "%s"}\n' "$release" "$commit" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+        >"$staged/BUILD"
+    new+=(BUILD)
+fi
+
+# --- What belongs to the machine ----------------------------------------------------------------------------------------
 
 step "Command: kiln, for models, keys and the doctor with this machine's settings"
 file "$source/deploy/image/kiln" /usr/local/bin/kiln 0755 root:root
@@ -209,12 +230,7 @@ file "$source/deploy/systemd/kiln.socket" /etc/systemd/system/kiln.socket 0644 r
 note socket
 file "$source/deploy/systemd/nginx.service.conf" /etc/systemd/system/nginx.service.d/kiln.conf 0644 root:root
 note nginx-restart
-for unit in kiln.socket kiln.service nginx.service; do
-    if [[ $(systemctl is-enabled "$unit" 2>/dev/null) != enabled ]]; then
-        systemctl --quiet enable "$unit"
-        changed "$unit enabled"
-    fi
-done
+for unit in kiln.socket kiln.service nginx.service; do enabled "$unit"; done
 
 step "Logs: bounded, so that they never fill the disk"
 conffile "$source/deploy/systemd/journald.conf" /etc/systemd/journald.conf.d/kiln.conf 0644 root:root
@@ -230,13 +246,10 @@ for unit in kiln-logs.service kiln-logs.timer; do
     file "$source/deploy/systemd/$unit" "/etc/systemd/system/$unit" 0644 root:root
     note logs
 done
-if [[ $(systemctl is-enabled kiln-logs.timer 2>/dev/null) != enabled ]]; then
-    systemctl --quiet enable kiln-logs.timer
-    changed "kiln-logs.timer enabled"
-fi
+enabled kiln-logs.timer
 if booted; then
     if noted logs; then systemctl daemon-reload; fi
-    systemctl start kiln-logs.timer
+    start kiln-logs.timer
 fi
 
 step "Kernel: queues and limits of a server"
@@ -257,12 +270,12 @@ fi
 take_in() {
     if noted socket; then
         # A socket takes in its changes only when it is made anew; nginx answers 502 for that moment.
-        systemctl restart kiln.socket kiln.service
+        systemctl try-restart kiln.socket kiln.service || return
     elif noted code || noted units; then
-        systemctl start kiln.socket && systemctl restart kiln.service # requests wait in kiln.socket meanwhile
-    else
-        systemctl start kiln.socket kiln.service
+        start kiln.socket || return
+        systemctl try-restart kiln.service || return # requests wait in kiln.socket meanwhile
     fi
+    start kiln.socket kiln.service
 }
 
 # A unit that has failed too often starts again only when that is forgotten.
@@ -283,12 +296,11 @@ if booted; then
     fi
     outcome="the service runs; what comes after its start is missing"
     if noted nginx-restart; then
-        systemctl restart nginx.service
+        systemctl try-restart nginx.service
     elif noted nginx-reload; then
-        systemctl reload-or-restart nginx.service
-    else
-        systemctl start nginx.service
+        systemctl try-reload-or-restart nginx.service
     fi
+    start nginx.service
     # Nothing runs from an older environment any more.
     for old in "$home"/venv-*; do
         if [[ $old != "$venv" ]]; then

@@ -20,19 +20,27 @@ if [[ -e /usr/sbin/sshd ]] && ! command -v cloud-init >/dev/null; then
 fi
 if command -v cloud-init >/dev/null; then cloud-init clean --logs --seed; fi
 
-# Who built it.
-rm -f /root/.bash_history /home/*/.bash_history /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
+# Who built it: keys, credentials, what was typed.
+for home in /root /home/*; do
+    rm -rf "$home"/.ssh/* "$home"/.{git-credentials,gitconfig,netrc,pypirc,aws,azure,docker} \
+        "$home"/.config/{git,gh,gcloud,pip} "$home"/.wget-hsts
+done
+histories=''
+for name in '.*_history' .viminfo .lesshst; do histories+=" /root/$name /home/*/$name"; done
+# shellcheck disable=SC2086  # patterns
+rm -f $histories
 
-# The shutdown that follows writes some of this anew: systemd a random seed, a shell the history of its session. A unit
-# that stops after both takes it away again. It is in /run, so that the machines of the image never have it.
+# The shutdown that follows writes some of this anew: systemd a random seed, a shell the history of its session, others
+# their logs. A unit that stops after all of them takes it away again. It is in /run, so that the machines of the image
+# never have it.
 if [[ -d /run/systemd/system ]]; then
-    cat >/run/systemd/system/kiln-seal.service <<'END'
+    cat >/run/systemd/system/kiln-seal.service <<END
 [Unit]
 Description=What the shutdown before a snapshot must not leave behind
 DefaultDependencies=no
-RequiresMountsFor=/var/lib/systemd /root /home
+RequiresMountsFor=/var/lib/systemd /var/log /root /home
 After=systemd-remount-fs.service
-Before=systemd-random-seed.service systemd-user-sessions.service systemd-logind.service
+Before=systemd-random-seed.service systemd-user-sessions.service systemd-logind.service sysinit.target
 Conflicts=shutdown.target
 Before=shutdown.target
 
@@ -40,7 +48,8 @@ Before=shutdown.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/true
-ExecStop=/bin/sh -c 'rm -f /var/lib/systemd/random-seed /root/.bash_history /home/*/.bash_history'
+ExecStop=/bin/sh -c 'rm -rf /var/lib/systemd/random-seed /var/log/journal/*$histories'
+ExecStop=/usr/bin/find /var/log -type f ! -path /var/log/nginx/* -delete
 END
     systemctl daemon-reload
     systemctl start kiln-seal.service
@@ -48,8 +57,10 @@ fi
 
 # Logs, caches, temporary files. Folders stay: services expect them.
 if [[ -d /run/systemd/system ]]; then
-    systemctl stop nginx.service kiln.service kiln.socket
-    journalctl --quiet --rotate --vacuum-time=1s || true
+    systemctl stop nginx.service kiln.service kiln.socket kiln-logs.timer kiln-logs.service
+    systemctl stop rsyslog.service syslog.socket 2>/dev/null || true # where there is one
+    # Into memory from here on. The folder stays: with it the machines keep theirs on disk.
+    journalctl --relinquish-var
 fi
 find /var/log -type f -delete
 # As its package makes them; nginx would make them anew for everybody to read.

@@ -209,11 +209,35 @@ def checksum(node: Node) -> str:
 
 def test_a_second_run_changes_nothing(node: Node) -> None:
     before, main = checksum(node), node.property("kiln.service", "MainPID")
-    said = node.out("env", "KILN_COMMIT=another", PROVISION)
+    said = node.out(PROVISION)
     assert said.splitlines()[-1] == "provision: changed: 0", said
     after = checksum(node)
     assert set(before.splitlines()) ^ set(after.splitlines()) == set()
     assert node.property("kiln.service", "MainPID") == main
+
+
+def test_a_later_run_that_knows_the_commit_corrects_it(node: Node) -> None:
+    said = node.out("env", "KILN_COMMIT=another", PROVISION)
+    assert said.splitlines()[-1] == "provision: changed: 1", said
+    assert requests.get(f"{node.url}/version", timeout=10).json()["build"]["commit"] == "another"
+
+
+def test_a_node_that_is_kept_out_of_service_stays_out(node: Node) -> None:
+    units = ("kiln.socket", "kiln.service")
+    node.run("systemctl", "disable", "--now", *units)
+    try:
+        node.run("touch", "/var/lib/kiln-provision/code")  # an update, which would restart the service
+        said = node.out(PROVISION)
+        node.run("systemctl", "restart", "nginx.service")  # as at a boot
+        for unit in units:
+            assert f"NOTE: {unit} is not enabled on this machine and stays so" in said
+            assert (node.property(unit, "ActiveState"), node.property(unit, "UnitFileState")) == (
+                "inactive",
+                "disabled",
+            )
+    finally:
+        node.run("systemctl", "enable", "--now", *units)
+    assert node.is_ready()
 
 
 def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_owners(node: Node, photo: bytes) -> None:
@@ -283,6 +307,13 @@ def test_an_update_that_fails_leaves_the_service_as_it_was(node: Node, checkout:
     failed = node.run(checkout, check=False)
     assert failed.returncode == 1
     assert "as they were" in failed.stderr.splitlines()[-1]
+    # Nor code with which a model does not answer: the service would start and answer 503.
+    node.run("cp", "/mnt/app/routes.py", "/tmp/kiln/app/routes.py")
+    node.run("sh", "-c", "echo 'def load(file, threads): raise OSError' >>/tmp/kiln/model/engines/litert.py")
+    failed = node.run(checkout, check=False)
+    assert failed.returncode == 1
+    assert "Model catdog would not answer" in failed.stderr
+    assert "as they were" in failed.stderr.splitlines()[-1]
     differs = {
         line for line in set(before.splitlines()) ^ set(checksum(node).splitlines()) if "/opt/kiln d " not in line
     }
@@ -293,7 +324,9 @@ def test_an_update_that_fails_leaves_the_service_as_it_was(node: Node, checkout:
 
 
 def test_code_that_does_not_start_is_taken_back(node: Node, checkout: str) -> None:
-    node.run("sh", "-c", "echo 'raise SystemExit(1)' >>/tmp/kiln/deploy/gunicorn.conf.py")
+    """Though a trial of its app succeeds, which has no socket of systemd's."""
+    ends = "import os; os.environ.get('LISTEN_FDS') and os._exit(1)"
+    node.run("sh", "-c", f'echo "{ends}" >>/tmp/kiln/deploy/gunicorn.conf.py')
     before = node.out("cat", "/opt/kiln/BUILD")
     failed = node.run(checkout, check=False)
     assert failed.returncode == 1
@@ -523,3 +556,21 @@ def test_logs_are_rotated_by_size_and_written_on(node: Node) -> None:
 
 def test_nothing_else_rotates_the_logs_of_nginx(node: Node) -> None:
     assert "/var/log/nginx" not in node.out("sh", "-c", "cat /etc/logrotate.conf /etc/logrotate.d/*")
+
+
+# --- The end of the machine
+
+
+def test_a_machine_that_is_switched_off_leaves_first(node: Node, photo: bytes) -> None:
+    """The last test: it takes the node along. nginx goes on until Kiln has left."""
+
+    def says() -> str:
+        answer = requests.get(f"{node.url}/ready", timeout=10).json()
+        return str(answer.get("error", {}).get("code"))
+
+    set_in_env(node, "KILN_DRAIN=10")
+    node.run("systemctl", "restart", "kiln.service")
+    node.run("systemctl", "poweroff", check=False)  # whether it hears the answer depends on who ends first
+    wait_for(lambda: says() == "leaving", "the node to leave")
+    assert requests.post(f"{node.url}/predict", data=photo, timeout=10).status_code == 200
+    assert says() == "leaving"

@@ -39,7 +39,26 @@ def test_a_service_that_runs_is_healthy(proxied: Server) -> None:
     conf = proxied.log.parent / "nginx.conf"
     status, report = doctor("--nginx", conf, bind=proxied.backend.url, workers=2)
     assert (status, report["good"], problems(report)) == (0, True, {})
-    assert {one["check"] for one in report["findings"]} >= {"sockets", "timeouts", "bodies", "store", "memory", "files"}
+    assert {one["check"] for one in report["findings"]} >= {
+        "sockets",
+        "ready",
+        "timeouts",
+        "bodies",
+        "store",
+        "memory",
+        "files",
+    }
+
+
+def test_a_service_that_runs_and_is_not_ready_says_why(tmp_path: Path) -> None:
+    """Its files alone cannot tell: here it was started with another store."""
+    (tmp_path / "store").mkdir()
+    with servers.gunicorn(tmp_path, up="/live", workers=1, store=tmp_path / "store") as server:
+        status, report = doctor("--nginx", NGINX_CONF, bind=server.url.removeprefix("http://"))
+    assert status == 1
+    assert "503, not ready: " in problems(report)["ready"]
+    assert "holds no versions" in problems(report)["ready"]
+    assert "store" not in problems(report)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.doctor import nginx
 from tests import servers
-from tests.servers import ROOT, assert_error, connect, exchange, read_answer, wait_for
+from tests.servers import NGINX_CONF, ROOT, assert_error, connect, exchange, read_answer, wait_for
 from tests.stand_in import Backend, few
 
 pytestmark = pytest.mark.server
@@ -172,6 +173,17 @@ def test_doctor_finds_metrics_closed_with_tls(tls: Tls, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     wrong = {one["check"] for one in json.loads(done.stdout)["findings"] if one["level"] == "problem"}
     assert wrong <= {"sockets"}  # nothing runs there
+
+
+def test_with_ipv6_nothing_is_served_in_the_clear(tmp_path: Path) -> None:
+    """Made as the comments say: the first `listen [::]` keeps its #, the others lose theirs."""
+    first, *others = servers.with_tls(NGINX_CONF.read_text()).split("# listen [::]")
+    assert first.endswith(" ")
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(f"{first}# listen [::]{'listen [::]'.join(others)}")
+    found = [one for one in nginx.find(nginx.read(conf), "server") if one.block]
+    listens = [[one.arguments[0] for one in server.block if one.name == "listen"] for server in found]
+    assert listens == [["443", "[::]:443"], ["80", "[::]:80"]]
 
 
 def test_plain_http_on_the_port_of_tls_is_told_so(tls: Tls) -> None:

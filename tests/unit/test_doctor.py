@@ -27,6 +27,7 @@ from deploy.doctor.checks import (
     keys,
     memory,
     proxies,
+    ready,
     retries,
     sockets,
     store,
@@ -200,6 +201,26 @@ def test_what_systemd_ignores_in_an_environment_file_is_told(
     assert said in fault
 
 
+@pytest.mark.parametrize(
+    ("stream", "listens"),
+    [("/run/a.sock", "unix:/run/a.sock"), ("127.0.0.1:81", "127.0.0.1:81"), ("81", "[::]:81")],
+)
+def test_where_the_socket_of_systemd_listens_is_where_the_service_does(
+    tmp_path: Path, stream: str, listens: str
+) -> None:
+    """gunicorn takes over what systemd hands it, whatever its own settings say."""
+    service, own = tmp_path / "kiln.service", tmp_path / "own.env"
+    service.write_text("[Unit]\nRequires=kiln.socket\n[Service]\nEnvironment=KILN_BIND=unix:/run/a.sock\n")
+    (tmp_path / "kiln.socket").write_text(f"[Socket]\nListenStream={stream}\n")
+    own.write_text("KILN_BIND=127.0.0.1:82\n")
+    chain, found = chains.read(NGINX_CONF, service, own)
+    assert chain
+    assert chain.listens == listens
+    assert f"KILN_BIND=127.0.0.1:82 has no effect: {tmp_path}/kiln.socket listens on {listens}" in problems(iter(found))
+    own.write_text(f"KILN_BIND={listens}\n")
+    assert problems(iter(chains.read(NGINX_CONF, service, own)[1])) == ""
+
+
 def test_what_is_ignored_is_a_problem(tmp_path: Path) -> None:
     service, file, own = tmp_path / "kiln.service", tmp_path / "kiln.env", tmp_path / "own.env"
     service.write_text(f"[Service]\nEnvironmentFile={file}\nWatchdogSec=soon\n")
@@ -366,6 +387,19 @@ def test_metrics_in_every_server(tmp_path: Path) -> None:
     assert problems(exposure.check(make(tmp_path, "    upstream kiln {", second % "deny all;"))) == ""
 
 
+@pytest.mark.parametrize(
+    ("listens", "said"),
+    [
+        ("listen 443 ssl; listen [::]:443 ssl;", ""),
+        ("listen 443 ssl; listen 127.0.0.1:80; listen [::1]:80;", ""),
+        ("listen 443 ssl; listen [::]:80 default_server;", "on [::]:80 in the clear"),
+    ],
+)
+def test_what_speaks_tls_and_is_reached_without_it(tmp_path: Path, listens: str, said: str) -> None:
+    wrong = problems(exposure.check(make(tmp_path, "listen 80 default_server;", listens)))
+    assert said in wrong if said else wrong == ""
+
+
 @pytest.fixture
 def run() -> Iterator[Path]:
     with short_folder() as folder:
@@ -391,6 +425,16 @@ def test_the_socket(tmp_path: Path, run: Path) -> None:
             assert "www-data may not write to" in problems(sockets.check(chain))
             run.chmod(0o700)
             assert f"www-data may not enter {run}" in problems(sockets.check(chain))
+
+
+def test_what_the_service_does_not_say_of_itself(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "_SECONDS", 0.1)
+    chain = make(tmp_path, bind=f"unix:{run}/kiln.sock")
+    assert problems(ready.check(chain)).startswith("warning: Whether the service is ready is not known")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{run}/kiln.sock")
+        listener.listen()
+        assert problems(ready.check(chain)).startswith("problem: The service does not answer GET /ready")
 
 
 def test_addresses_that_differ(tmp_path: Path) -> None:

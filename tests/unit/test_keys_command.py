@@ -14,6 +14,7 @@ from app.keys import __main__ as command
 from app.keys import file
 from app.keys.file import Key, KeysError
 from app.keys.rates import Bucket, Moment
+from tests.faults.disks import BLOCK, fill, small_disk
 
 pytestmark = pytest.mark.unit
 
@@ -70,6 +71,13 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text("broken\n")
     assert command.main(["add", "other", *asked]) == 1
     assert path.read_text() == "broken\n"
+
+
+def test_a_full_disk_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with small_disk(tmp_path / "disk", 16 * BLOCK) as disk:
+        fill(disk)
+        assert command.main(["add", "phone", "--file", f"{disk}/keys"]) == 1
+        assert capsys.readouterr().err == f"kiln: {disk}/keys: No space left on device\n"
 
 
 def test_the_file_is_the_setting_s(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_a_unit_is_replaced_and_what_was_changed_by_hand_is_kept(machine: Machin
     assert (machine.file.read_text(), machine.beside) == ("two", {"some.conf.kiln-old": "mine"})
 
 
+@pytest.mark.parametrize("kind", ["conffile", "file"])
+def test_what_an_interrupted_run_left_half_written_is_removed(machine: Machine, kind: str) -> None:
+    machine.run(kind, "one")
+    for left in ("some.conf.new", "some.conf.kiln-new.new")[: 2 if kind == "conffile" else 1]:
+        (machine.file.parent / left).write_text("ha")
+    assert machine.run(kind, "one") == "wrote= changed=0\n"
+    assert machine.beside == {}
+
+
 # --- The command
 
 
@@ -133,13 +143,48 @@ def test_the_command_says_what_systemd_ignores_in_the_settings(
     assert f"kiln: {settings}, line 3: the quote is not closed" in told.err
 
 
-@pytest.mark.parametrize(("line", "says"), [("", ""), ("KILN_THREADS=none\nKILN_COLOUR=red\n", "KILN_COLOUR")])
-def test_new_code_is_asked_whether_it_takes_the_settings(line: str, says: str, tmp_path: Path) -> None:
-    (tmp_path / "kiln.env").write_text(line)
+def check(home: Path, settings: Path) -> tuple[int, str]:
+    """(exit status, what it says) of the check of the code in `home` with these settings."""
     code = "import pathlib, sys; from deploy import node; "
-    code += f"sys.exit(node.main(['--check'], pathlib.Path({str(tmp_path / 'kiln.env')!r})))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, says in done.stderr) == (1 if line else 0, True), done.stderr
+    code += f"sys.exit(node.main(['--check'], pathlib.Path({str(settings)!r})))"
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=home, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("", ""),
+        ("KILN_THREADS=none\nKILN_COLOUR=red\n", "KILN_COLOUR"),
+        ("KILN_STORE=/nowhere\n", ""),  # a node without a model yet
+        ("KILN_API_KEYS=/nowhere\n", "/nowhere"),
+    ],
+)
+def test_new_code_is_asked_whether_it_takes_the_settings(lines: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "kiln.env").write_text(lines)
+    status, said = check(ROOT, tmp_path / "kiln.env")
+    assert (status, says in said) == (1 if says else 0, True), said
+
+
+def test_new_code_is_asked_whether_the_models_answer_with_it(tmp_path: Path) -> None:
+    home, settings = tmp_path / "home", tmp_path / "kiln.env"
+    home.mkdir()
+    for name in ("app", "deploy", "model"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "api.py", home)
+    settings.write_text(f"KILN_STORE={home}/model/store\n")
+    engine = home / "model" / "engines" / "litert.py"
+    routes = (home / "app" / "routes.py").read_text()
+    (home / "app" / "routes.py").write_text("raise ImportError")
+    assert check(home, settings) == (1, "kiln: ImportError()\n")
+    (home / "app" / "routes.py").write_text(routes)
+    engine.write_text(f"{engine.read_text()}\n\ndef load(file, threads):\n    raise RuntimeError('boom')\n")
+    status, said = check(home, settings)
+    assert status == 1
+    assert "Model catdog would not answer" in said
+    assert "boom" in said
+    shutil.rmtree(home / "model" / "store" / "catdog")
+    assert check(home, settings) == (0, "")
 
 
 def test_code_that_cannot_be_imported_is_refused(

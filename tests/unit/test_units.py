@@ -62,6 +62,16 @@ def test_nginx_and_the_service_meet_at_the_socket_that_systemd_holds() -> None:
     assert unit("SocketGroup", "kiln.socket") == option(ROOT / "deploy" / "nginx.conf", "user")
 
 
+def test_the_machine_shuts_down_in_order_and_starts_without_nginx() -> None:
+    """Units stop in the reverse order of their start: the service leaves while nginx serves, the socket goes last."""
+    service, nginx = ((SYSTEMD / name).read_text() for name in ("kiln.service", "nginx.service.conf"))
+    assert {"kiln.socket", "nginx.service"} <= set(re.findall(r"^After=(\S+)$", service, re.MULTILINE))
+    assert re.findall(r"^(?:Requires|Wants|BindsTo)=(.*)$", service, re.MULTILINE) == ["kiln.socket"]
+    assert "After=kiln.socket" in nginx.splitlines()
+    # Else nginx would bring back a socket that was disabled.
+    assert not re.search(r"^(Requires|Wants|BindsTo)=", nginx, re.MULTILINE)
+
+
 def test_queues_and_files_fit() -> None:
     somaxconn = int(option(SYSTEMD / "sysctl.conf", r"net\.core\.somaxconn"))
     assert int(unit("Backlog", "kiln.socket")) <= somaxconn
@@ -216,9 +226,11 @@ def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
 
 def test_the_unit_that_seals_is_understood_and_gone_with_the_next_boot(tmp_path: Path) -> None:
     text = (IMAGE / "seal.sh").read_text()
-    [(file, body)] = re.findall(r"cat >(\S+) <<'END'\n(.*?)^END$", text, re.MULTILINE | re.DOTALL)
+    [(file, body)] = re.findall(r"cat >(\S+) <<END\n(.*?)^END$", text, re.MULTILINE | re.DOTALL)
+    [names] = re.findall(r"^histories=''\n.*$", text, re.MULTILINE)
+    body = subprocess.check_output(["bash", "-c", f"{names}\ncat <<END\n{body}END"], text=True)
     assert file.startswith("/run/")
-    for left in ("/var/lib/systemd/random-seed", "/root/.bash_history", "/home/*/.bash_history"):
+    for left in ("random-seed", "/root/.*_history", "/home/*/.*_history", "/home/*/.viminfo", "/var/log/journal/*"):
         assert left in body.partition("ExecStop=")[2]
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from ..chain import Chain
 from ..findings import Findings
-from . import bodies, capacity, exposure, files, keys, memory, proxies, retries, sockets, store, timeouts
+from . import bodies, capacity, exposure, files, keys, memory, proxies, ready, retries, sockets, store, timeouts
 
 ALL: tuple[Callable[[Chain], Findings], ...] = (
     sockets.check,
+    ready.check,
     exposure.check,
     proxies.check,
     timeouts.check,

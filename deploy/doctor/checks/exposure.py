@@ -1,4 +1,4 @@
-"""What nginx must keep from the outside."""
+"""What nginx must keep from the outside, and what must not be read on the way."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def check(chain: Chain) -> Findings:
         yield Finding("exposure", Level.PROBLEM, message, remedy)
     if not found:
         yield Finding("exposure", Level.GOOD, "nginx keeps /metrics from the outside.")
+    for server in servers:
+        yield from _clear(server)
 
 
 def _open(chain: Chain, server: Directive, outer: tuple[Directive, ...]) -> Iterator[tuple[str, str]]:
@@ -54,6 +56,23 @@ def _open(chain: Chain, server: Directive, outer: tuple[Directive, ...]) -> Iter
         for target in _targets(chain, place.location):
             if _asked(place.location, target, path) == _METRICS:
                 yield path, target
+
+
+def _clear(server: Directive) -> Findings:
+    """Where a server that speaks TLS is reached without it, too."""
+    listens = [one for one in server.block if one.name == "listen"]
+    encrypted = [one for one in listens if {"ssl", "quic"} & set(one.arguments)]
+    clear = [one.arguments[0] for one in listens if one not in encrypted and not _is_local(one.arguments[0])]
+    if encrypted and clear:
+        message = (
+            f"nginx serves with TLS and on {', '.join(clear)} in the clear: pictures and API keys can be read there."
+        )
+        remedy = "A # before each of these `listen`, and the server at the end of deploy/nginx.conf for port 80."
+        yield Finding("exposure", Level.WARNING, message, remedy)
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(("unix:", "127.", "localhost", "[::1]"))
 
 
 def _targets(chain: Chain, location: Directive) -> list[str]:
