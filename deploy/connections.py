@@ -22,6 +22,7 @@ from .arriving import Bodies, Heads
 from .clients import HEAD_BYTES, Idle, discard, is_gone, is_whole, parser_of, read_now, send_now
 from .threads import Threads
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
 LONGEST_TURN = 10
@@ -31,7 +32,7 @@ FIRST_ACCEPTS = 1 / 8  # twice that at each look: the first four take one each, 
 
 
 class Connections(Threads):
-    """Meets clients. `admit`, `overloaded` and `refuse_unread` are the queue's, in worker.py."""
+    """Meets clients. `admit`, `overloaded`, `refuse_unread`, `job` and `work` are the queue's, in worker.py."""
 
     def load_wsgi(self) -> None:
         """Nobody is there yet."""
@@ -132,19 +133,37 @@ class Connections(Threads):
             return
         request = plain.read(data) if self.express else None
         if request and request.ends > len(data):
-            late = time.monotonic() + self.body_seconds
-            fits = self.alive and request.ends - request.begins <= self.body_bytes
-            if fits and self.bodies.begin(conn, data, request, late):
-                self.gather_body(conn)
-                return
-            request = None
-        if request or is_whole(data, conn.sock):
+            self.await_body(conn, data, request)
+        elif request or is_whole(data, conn.sock):
             self.admit(conn, data, None, request)
         elif self.alive and data and len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
             self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
             self.enter_poller(conn)
         else:
             self.read_on(conn, data)
+
+    def await_body(self, conn: TConn, data: bytes, request: plain.Plain) -> None:
+        """Gather the rest of a plain request, or leave it to a thread where there is no room for it.
+
+        A client that wants to be told so before it sends its body is told so. One whose body would be refused for its
+        size gets to know that instead, and at once.
+        """
+        size = request.ends - request.begins
+        waits = "expect" in request.fields and len(data) == request.begins
+        if waits and size > self.body_bytes:
+            self.work(self.job(conn, data, None, None))
+            return
+        kept, known = data, request
+        if "expect" in request.fields:
+            kept = plain.expectation_met(data)
+            known = plain.read(kept)
+        fits = self.alive and size <= self.body_bytes
+        if fits and self.bodies.begin(conn, kept, known, time.monotonic() + self.body_seconds):
+            if not waits or send_now(conn.sock, conn, CONTINUE):  # so short that the kernel takes all of it or nothing
+                self.gather_body(conn)
+                return
+            self.bodies.end(conn)
+        self.read_on(conn, data)
 
     def await_first_byte(self, conn: TConn) -> None:
         """Leave a new connection that is silent to the poller; browsers open some in advance.

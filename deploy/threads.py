@@ -67,10 +67,11 @@ class Threads(ThreadWorker):
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
             environ["kiln.body_deadline"] = True
-            environ["kiln.queued"] = environ["gunicorn.socket"].queued
+            client = environ["gunicorn.socket"]
+            environ["kiln.queued"], environ["kiln.body_held_back"] = client.queued, client.held_back
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-                if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
+                if ("Connection", "close") in headers or client.held_back or unread(environ) >= DRAIN_BYTES:
                     start_response.__self__.force_close()  # gunicorn's Response
                 return start_response(status, headers, exc_info)
 
@@ -137,7 +138,7 @@ class Threads(ThreadWorker):
             conn.sock.sendall(answer)
             return False
         queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
-        client, conn.sock = conn.sock, OneSend(conn.sock, queued)
+        client, conn.sock = conn.sock, OneSend(conn.sock, queued, self.holds_back(req, conn))
         if threading.get_ident() != self.main_loop:  # once its body must be here, it counts as work
             self.working.setdefault(conn, time.monotonic() + self.body_seconds)
         try:
@@ -148,6 +149,18 @@ class Threads(ThreadWorker):
             conn.sock = client
             self.working.pop(conn, None)
         return keep
+
+    def holds_back(self, req: Any, conn: TConn) -> bool:
+        """Whether the client waits to be told to send a body that is too large, and so is never told.
+
+        gunicorn tells each client that asked, also the one whose body has begun to arrive; those are not told, either.
+        """
+        if not req._expected_100_continue:
+            return False
+        begun = conn.parser.unreader.buf.tell() > 0
+        too_large = getattr(req.body.reader, "length", 0) > self.body_bytes
+        req._expected_100_continue = not begun and not too_large
+        return too_large and not begun
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:
         """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for

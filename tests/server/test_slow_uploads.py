@@ -1,0 +1,84 @@
+"""Uploads that take their time, directly on gunicorn: they are answered, and keep nobody else from an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import requests
+
+from tests.servers import Server, assert_error, connect, post_head, read_answer
+
+pytestmark = pytest.mark.server
+
+THREADS = 2
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@contextlib.contextmanager
+def begun(base: Server, *sent: bytes) -> Iterator[list[socket.socket]]:
+    """Clients that have sent so much each, and that a worker has met."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(base.url)) for _ in sent]
+        for client, data in zip(clients, sent, strict=True):
+            client.sendall(data)
+        yield clients
+
+
+def live(base: Server) -> int:
+    return requests.get(f"{base.url}/live", timeout=10).status_code
+
+
+def assert_answered(clients: Sequence[socket.socket], rest: bytes) -> None:
+    """Each sends the rest of a photo, and gets an answer to it."""
+    for client in clients:
+        client.sendall(rest)
+    for client in clients:
+        answer = read_answer(client)
+        assert answer is not None
+        assert answer.status_code == 200, answer.content
+
+
+def asking(length: int, *more: str) -> bytes:
+    return post_head("/predict", f"Content-Length: {length}", "expect: 100-Continue", *more)
+
+
+def test_clients_that_ask_before_they_send_hold_nobody_up(start_service: Callable[..., Server], photo: bytes) -> None:
+    """As curl does with every body over 1 MiB."""
+    base = start_service(workers=1, threads=THREADS)
+    with begun(base, *[asking(len(photo))] * (THREADS + 2)) as clients:
+        for client in clients:
+            assert client.recv(len(CONTINUE), socket.MSG_WAITALL) == CONTINUE
+        assert live(base) == 200
+        assert_answered(clients, photo)
+        for client in clients:  # the connections were kept
+            client.sendall(asking(len(photo)))
+            assert client.recv(len(CONTINUE), socket.MSG_WAITALL) == CONTINUE
+        assert_answered(clients, photo)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict?top=2"])
+def test_a_client_that_sends_without_waiting_is_told_nothing(service: Server, photo: bytes, path: str) -> None:
+    head = post_head(path, f"Content-Length: {len(photo)}", "Expect: 100-continue")
+    for cut in (100, len(photo)):
+        with begun(service, head + photo[:cut]) as clients:
+            assert_answered(clients, photo[cut:])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict?top=2", "/nowhere"])
+def test_a_client_that_asks_with_too_large_a_body_is_refused(
+    start_service: Callable[..., Server], photo: bytes, path: str
+) -> None:
+    base = start_service(workers=1, threads=THREADS, max_body_bytes=2000)
+    for length in (2001, 10**12):
+        head = post_head(path, f"Content-Length: {length}", "Expect: 100-continue", "X-Request-ID: mine")
+        with begun(base, head) as [client]:
+            answer = read_answer(client)
+            assert answer is not None
+            expected = (404, "not_found") if path == "/nowhere" else (413, "body_too_large")
+            assert_error(answer, *expected)
+            assert answer.headers["X-Request-ID"] == "mine"
+            assert answer.headers["Connection"] == "close"
+            assert client.recv(1) == b""
