@@ -34,6 +34,16 @@ def test_a_plain_request_is_read() -> None:
     assert request(*more)[found.begins :] == BODY
 
 
+def test_one_that_waits_for_a_word_is_plain_once_that_is_said() -> None:
+    for name in (b"Expect", b"eXPECT"):
+        for asking in (request(name + b": \t100-Continue "), request(headers=(name + b":100-continue", *HEADERS))):
+            found = plain.read(asking)
+            assert found is not None
+            assert found.fields["expect"].lower() == "100-continue"
+            assert asking[found.begins :] == BODY
+            assert plain.expectation_met(asking) == request()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -80,7 +90,9 @@ def test_anything_else_is_left_alone(data: bytes) -> None:
 NAMES = st.sampled_from(
     [b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Host", b"X-A", b"Expect", b"Connection", b"x\tb"]
 )
-VALUES = st.sampled_from([b"10", b"11", b"chunked", b"close", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""])
+VALUES = st.sampled_from(
+    [b"10", b"11", b"100-Continue", b"chunked", b"close", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""]
+)
 
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b""]), VALUES), max_size=4))
