@@ -70,7 +70,7 @@ class Connections(Threads):
         conn.polled = False
         if conn.parser is not None and conn.parser.unreader.buf.getvalue():
             self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
-        elif (data := self.receive(conn)) or data is None or conn.data_ready or not self.alive:
+        elif (data := self.receive(conn)) or data is None or conn.data_ready:
             self.take(conn, data)
         else:
             self.await_first_byte(conn)
@@ -136,7 +136,7 @@ class Connections(Threads):
             self.await_body(conn, data, request)
         elif request or is_whole(data, conn.sock):
             self.admit(conn, data, None, request)
-        elif self.alive and data and len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
+        elif len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
             self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
             self.enter_poller(conn)
         else:
@@ -157,8 +157,8 @@ class Connections(Threads):
         if "expect" in request.fields:
             kept = plain.expectation_met(data)
             known = plain.read(kept)
-        fits = self.alive and size <= self.body_bytes
-        if fits and self.bodies.begin(conn, kept, known, time.monotonic() + self.body_seconds):
+        late = time.monotonic() + self.body_seconds
+        if size <= self.body_bytes and self.bodies.begin(conn, kept, known, late):
             if not waits or send_now(conn.sock, conn, CONTINUE):  # so short that the kernel takes all of it or nothing
                 self.gather_body(conn)
                 return

@@ -17,12 +17,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from gunicorn import util
-from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import answers, plain
 from .clients import FAREWELL_SECONDS, OneSend, parser_of, part_from, send_all
 
-LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 RETRY = (("Retry-After", "1"),)  # seconds
@@ -111,9 +110,6 @@ class Threads(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
-        # A connection that is silent comes here in a worker that stops alone; gunicorn would wait for 5 s.
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(LAST_BYTE_SECONDS):
-            return _DEFER
         conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
         if not keep:
@@ -137,7 +133,7 @@ class Threads(ThreadWorker):
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
-        queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
+        queued = None if req.method == "GET" else conn.queued  # as in `admit`; a thread's time is not counted, either
         client, conn.sock = conn.sock, OneSend(conn.sock, queued, self.holds_back(req, conn))
         if threading.get_ident() != self.main_loop:  # once its body must be here, it counts as work
             self.working.setdefault(conn, time.monotonic() + self.body_seconds)
@@ -163,9 +159,9 @@ class Threads(ThreadWorker):
         return too_large and not begun
 
     def late_answer(self, req: Any, conn: TConn) -> bytes:
-        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
-        those that `take` lets go first."""
-        if f"{req.method} {req.path} ".encode().startswith(self.watch):
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, for those
+        that `admit` lets go first, and in a worker that stops: whoever it has taken is answered."""
+        if not self.alive or f"{req.method} {req.path} ".encode().startswith(self.watch):
             return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")

