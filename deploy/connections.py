@@ -94,14 +94,22 @@ class Connections(Threads):
                 return
             if self.nr_conns >= self.worker_connections:
                 self.make_room()
+                if self.nr_conns >= self.worker_connections:
+                    return
+            if self.busy >= self.cfg.threads:  # what the main loop answers needs none; another worker may have one
+                self.give_way()
             if self.others_turn > time.monotonic():
                 return
         self.accepts = min(2 * self.accepts, ACCEPTS)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Listen, unless every thread has a connection, or it is another worker's turn."""
-        ours = self.busy < self.cfg.threads and time.monotonic() >= self.others_turn
-        super().set_accept_enabled(enabled and ours)
+        """Listen, unless it is another worker's turn."""
+        super().set_accept_enabled(enabled and time.monotonic() >= self.others_turn)
+
+    def give_way(self) -> None:
+        """The next connection is another worker's; for the longer, the more this one has."""
+        if self.cfg.workers > 1:
+            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
 
     def make_room(self) -> None:
         """Close the connection that has been idle for longest: thousands of them must not keep others out."""
@@ -168,11 +176,11 @@ class Connections(Threads):
     def await_first_byte(self, conn: TConn) -> None:
         """Leave a new connection that is silent to the poller; browsers open some in advance.
 
-        The next one is another worker's, as it is where this one has a request to answer, and the longer so the more
-        this one has. With many connections chance shares them fairly enough.
+        The next one is another worker's, as it is where this one has a request to answer. With many connections chance
+        shares them fairly enough.
         """
-        if self.cfg.workers > 1 and self.nr_conns <= FEW_CONNECTIONS:
-            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
+        if self.nr_conns <= FEW_CONNECTIONS:
+            self.give_way()
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
@@ -237,7 +245,7 @@ class Connections(Threads):
         elif not sent or not keep:
             self.leave_poller(conn)
             parser_of(conn)
-            self.hand_over(conn, self.deliver, conn, keep)
+            self.take_leave(conn, keep)
         elif conn.polled:
             conn.set_timeout()
             self.keepalived_conns.append(conn)

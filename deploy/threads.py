@@ -8,6 +8,7 @@ The master imports this file, so it imports neither the app nor an engine.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -79,13 +80,18 @@ class Threads(ThreadWorker):
         self.wsgi = closing
 
     def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
-        """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
+        """Do it in a thread, then `finish_request` in the main loop."""
         self.busy += 1
         conn.handed = conn.arrived = time.monotonic()
         done = self.tpool.submit(work, *arguments)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
-        if self.busy >= self.cfg.threads:
-            self.set_accept_enabled(False)  # the main loop enables it again
+
+    def take_leave(self, conn: TConn, keep: bool) -> None:
+        """Let a thread `deliver`. A client that has all of its answer sees its end at once, whenever that is."""
+        if not conn.unsent and not keep:
+            with contextlib.suppress(OSError):  # it is gone
+                conn.sock.shutdown(socket.SHUT_WR)
+        self.hand_over(conn, self.deliver, conn, keep)
 
     def deliver(self, conn: TConn, keep: bool) -> bool:
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""

@@ -198,7 +198,7 @@ class Worker(Connections):
         parser_of(conn).unreader.unread(job.data + (job.body or b""))
         keep = self.answer(conn)
         if conn.unsent or not keep:
-            self.hand_over(conn, self.deliver, conn, keep)
+            self.take_leave(conn, keep)
         else:
             self.keep(conn)
 

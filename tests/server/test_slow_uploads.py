@@ -62,6 +62,19 @@ def test_clients_that_ask_before_they_send_hold_nobody_up(start_service: Callabl
         assert_answered(clients, photo)
 
 
+def test_those_that_hold_every_thread_hold_nobody_up(start_service: Callable[..., Server], photo: bytes) -> None:
+    base = start_service(workers=1, threads=THREADS)
+    chunked = post_head("/predict", "Transfer-Encoding: chunked")
+    plain = post_head("/predict", f"Content-Length: {len(photo)}")
+    with begun(base, *[chunked + CHUNK % (len(photo), photo)] * (THREADS + 2)) as holding:
+        assert live(base) == 200
+        with begun(base, plain + photo[:100], b"GET /live HTTP/1.0\r\n\r\n") as (uploading, closing):
+            assert_answered([uploading], photo[100:])
+            assert read_answer(closing) is not None
+            assert closing.recv(1) == b""
+        assert_answered(holding, LAST_CHUNK)
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict?top=2"])
 def test_a_client_that_sends_without_waiting_is_told_nothing(service: Server, photo: bytes, path: str) -> None:
     head = post_head(path, f"Content-Length: {len(photo)}", "Expect: 100-continue")
