@@ -145,10 +145,17 @@ class Connections(Threads):
         elif request or is_whole(data, conn.sock):
             self.admit(conn, data, None, request)
         elif len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
-            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
-            self.enter_poller(conn)
+            self.await_head(conn, data)
         else:
             self.read_on(conn, data)
+
+    def await_head(self, conn: TConn, data: bytes) -> None:
+        """Gather the rest of a head, unless more of it would not help."""
+        if hopeless := plain.beyond_hope(data):
+            self.read_on(conn, hopeless)
+        else:
+            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
+            self.enter_poller(conn)
 
     def await_body(self, conn: TConn, data: bytes, request: plain.Plain) -> None:
         """Gather the rest of a plain request, or leave it to a thread where there is no room for it.
@@ -194,6 +201,9 @@ class Connections(Threads):
             self.read_on(conn, self.heads.end(conn).sent())
         elif head.is_whole:
             self.take(conn, self.heads.end(conn).sent())
+        elif hopeless := plain.beyond_hope(head.data):
+            self.heads.end(conn)
+            self.read_on(conn, hopeless)
 
     def gather_body(self, conn: TConn) -> None:
         """More of a body, or its end."""

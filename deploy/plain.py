@@ -23,6 +23,10 @@ _FIELDS = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-\x3e@-~]*)")  # up to the query
+# What a head may begin with and its first line may be, after the one empty line that gunicorn takes, too.
+_BEGINNING = re.compile(rb"(?:\r\n)?(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|\r?\Z)")
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _EXPECT = re.compile(rb"\r\nExpect:[^\r\n]*", re.IGNORECASE)
 _HARMLESS = frozenset(
     {
@@ -87,6 +91,15 @@ def target(data: bytes) -> tuple[str, str]:
     """(method, path) of any request's first line, without the query; both empty where it has none that is sane."""
     line = _LINE.match(data, 0, MAX_HEAD)
     return (line[1].decode(), line[2].decode()) if line else ("", "")
+
+
+def beyond_hope(data: bytes) -> bytes:
+    """The beginning of a head -> what to give to gunicorn's parser, where that is sure to refuse it at once; empty
+    where it may become a request."""
+    if not _BEGINNING.match(data):  # TLS, most often; the parser would wait for the end of a line
+        return data + b"\r\n\r\n"
+    line_ended = data.find(b"\n", 2) > 0
+    return data if (line_ended and not _REQUEST_LINE.match(data)) or _BARE_LF.search(data) else b""
 
 
 def is_all(data: bytes) -> bool:
