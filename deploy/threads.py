@@ -205,11 +205,12 @@ class Threads(ThreadWorker):
         request_id = uuid.uuid4().hex
         who = addr[0] if addr else "the unix socket"
         status, code, message = answers.of_fault(exc)
+        told = {"fields": {"request_id": request_id}}
         if status == 500:
-            self.log.exception("Failed on request %s of %s", request_id, who)
+            self.log.exception("Failed on request %s of %s", request_id, who, extra=told)
         else:
             # Its kind alone: of a broken head the rest may hold a client's key.
-            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
+            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__, extra=told)
         self.recorder.unread(code, status, request_id, dialect.name, method, path)
         content = dialect.error(status, code, message, request_id)
         answer = answers.written(status, request_id, content, keep=False)
