@@ -139,7 +139,7 @@ class Connections(Threads):
         if not data and is_gone(conn.sock):
             self.drop(conn)
             return
-        request = plain.read(data) if self.express else None
+        request = plain.read(data)
         if request and request.ends > len(data):
             self.await_body(conn, data, request)
         elif request or is_whole(data, conn.sock):

@@ -224,7 +224,7 @@ class Worker(Connections):
 
     def plain_answer(self, job: Job, queued: float | None) -> bytes | None:
         """The answer to a plain request, if it can be answered well."""
-        if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
+        if job.request is None or self.express is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
         path, fields, begins, *_ = job.request
         made = self.express(path, fields, job.data[begins:] if job.body is None else job.body, queued)

@@ -6,10 +6,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import requests
 
+from app.keys import file
 from tests.servers import Server, assert_error, connect, post_head, read_answer
 
 pytestmark = pytest.mark.server
@@ -73,6 +75,18 @@ def test_those_that_hold_every_thread_hold_nobody_up(start_service: Callable[...
             assert read_answer(closing) is not None
             assert closing.recv(1) == b""
         assert_answered(holding, LAST_CHUNK)
+
+
+def test_uploads_with_a_key_are_gathered_too(
+    start_service: Callable[..., Server], photo: bytes, tmp_path: Path
+) -> None:
+    """Flask answers these, which looks at the key."""
+    key = file.add(tmp_path / "keys", "phone")
+    base = start_service(workers=1, threads=THREADS, api_keys=tmp_path / "keys")
+    head = post_head("/predict", f"Content-Length: {len(photo)}", f"X-API-Key: {key}")
+    with begun(base, *[head + photo[:100]] * (THREADS + 2)) as clients:
+        for client in reversed(clients):
+            assert_answered([client], photo[100:])
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict?top=2"])
