@@ -97,7 +97,7 @@ class Connections(Threads):
                 if self.nr_conns >= self.worker_connections:
                     return
             if self.busy >= self.cfg.threads:  # what the main loop answers needs none; another worker may have one
-                self.give_way()
+                self.give_way(1)
             if self.others_turn > time.monotonic():
                 return
         self.accepts = min(2 * self.accepts, ACCEPTS)
@@ -106,10 +106,10 @@ class Connections(Threads):
         """Listen, unless it is another worker's turn."""
         super().set_accept_enabled(enabled and time.monotonic() >= self.others_turn)
 
-    def give_way(self) -> None:
-        """The next connection is another worker's; for the longer, the more this one has."""
+    def give_way(self, turns: int) -> None:
+        """The next connection is another worker's, if there is one that takes it in time."""
         if self.cfg.workers > 1:
-            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
+            self.others_turn = time.monotonic() + TURN_SECONDS * min(turns, LONGEST_TURN)
 
     def make_room(self) -> None:
         """Close the connection that has been idle for longest: thousands of them must not keep others out."""
@@ -183,11 +183,11 @@ class Connections(Threads):
     def await_first_byte(self, conn: TConn) -> None:
         """Leave a new connection that is silent to the poller; browsers open some in advance.
 
-        The next one is another worker's, as it is where this one has a request to answer. With many connections chance
-        shares them fairly enough.
+        The next one is another worker's, as it is where this one has a request to answer, and the longer so the more
+        this one has. With many connections chance shares them fairly enough.
         """
         if self.nr_conns <= FEW_CONNECTIONS:
-            self.give_way()
+            self.give_way(self.nr_conns)
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
