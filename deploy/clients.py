@@ -107,12 +107,14 @@ class OneSend:
     """A client's socket that sends the head and the body of an answer in one piece.
 
     gunicorn sends them in two, and each wakes the other side: together they cost as much as parsing the request.
-    queued: seconds that the request waited for its turn; None where it did not. The app finds it here.
+    queued: seconds that the request waited for its turn; None where it did not. held_back: whether the client has not
+    been told to send the body that it asked about. The app finds both here.
     """
 
-    def __init__(self, client: socket.socket, queued: float | None = None) -> None:
+    def __init__(self, client: socket.socket, queued: float | None = None, held_back: bool = False) -> None:
         self.client = client
         self.queued = queued
+        self.held_back = held_back
         self.held = b""
 
     def __getattr__(self, name: str) -> Any:

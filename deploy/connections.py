@@ -22,6 +22,7 @@ from .arriving import Bodies, Heads
 from .clients import HEAD_BYTES, Idle, discard, is_gone, is_whole, parser_of, read_now, send_now
 from .threads import Threads
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 FEW_CONNECTIONS = 64
 TURN_SECONDS = 0.001  # in which another worker wakes and takes a connection
 LONGEST_TURN = 10
@@ -31,7 +32,7 @@ FIRST_ACCEPTS = 1 / 8  # twice that at each look: the first four take one each, 
 
 
 class Connections(Threads):
-    """Meets clients. `admit`, `overloaded` and `refuse_unread` are the queue's, in worker.py."""
+    """Meets clients. `admit`, `overloaded`, `refuse_unread`, `job` and `work` are the queue's, in worker.py."""
 
     def load_wsgi(self) -> None:
         """Nobody is there yet."""
@@ -69,7 +70,7 @@ class Connections(Threads):
         conn.polled = False
         if conn.parser is not None and conn.parser.unreader.buf.getvalue():
             self.hand_over(conn, self.handle, conn)  # a thread's, or a client's pipeline would hold the main loop
-        elif (data := self.receive(conn)) or data is None or conn.data_ready or not self.alive:
+        elif (data := self.receive(conn)) or data is None or conn.data_ready:
             self.take(conn, data)
         else:
             self.await_first_byte(conn)
@@ -93,14 +94,22 @@ class Connections(Threads):
                 return
             if self.nr_conns >= self.worker_connections:
                 self.make_room()
+                if self.nr_conns >= self.worker_connections:
+                    return
+            if self.busy >= self.cfg.threads:  # what the main loop answers needs none; another worker may have one
+                self.give_way(1)
             if self.others_turn > time.monotonic():
                 return
         self.accepts = min(2 * self.accepts, ACCEPTS)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Listen, unless every thread has a connection, or it is another worker's turn."""
-        ours = self.busy < self.cfg.threads and time.monotonic() >= self.others_turn
-        super().set_accept_enabled(enabled and ours)
+        """Listen, unless it is another worker's turn."""
+        super().set_accept_enabled(enabled and time.monotonic() >= self.others_turn)
+
+    def give_way(self, turns: int) -> None:
+        """The next connection is another worker's, if there is one that takes it in time."""
+        if self.cfg.workers > 1:
+            self.others_turn = time.monotonic() + TURN_SECONDS * min(turns, LONGEST_TURN)
 
     def make_room(self) -> None:
         """Close the connection that has been idle for longest: thousands of them must not keep others out."""
@@ -130,21 +139,46 @@ class Connections(Threads):
         if not data and is_gone(conn.sock):
             self.drop(conn)
             return
-        request = plain.read(data) if self.express else None
+        request = plain.read(data)
         if request and request.ends > len(data):
-            late = time.monotonic() + self.body_seconds
-            fits = self.alive and request.ends - request.begins <= self.body_bytes
-            if fits and self.bodies.begin(conn, data, request, late):
-                self.gather_body(conn)
-                return
-            request = None
-        if request or is_whole(data, conn.sock):
+            self.await_body(conn, data, request)
+        elif request or is_whole(data, conn.sock):
             self.admit(conn, data, None, request)
-        elif self.alive and data and len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
-            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
-            self.enter_poller(conn)
+        elif len(data) < HEAD_BYTES and b"\r\n\r\n" not in data:
+            self.await_head(conn, data)
         else:
             self.read_on(conn, data)
+
+    def await_head(self, conn: TConn, data: bytes) -> None:
+        """Gather the rest of a head, unless more of it would not help."""
+        if hopeless := plain.beyond_hope(data):
+            self.read_on(conn, hopeless)
+        else:
+            self.heads.begin(conn, data, time.monotonic() + answers.HEAD_SECONDS)
+            self.enter_poller(conn)
+
+    def await_body(self, conn: TConn, data: bytes, request: plain.Plain) -> None:
+        """Gather the rest of a plain request, or leave it to a thread where there is no room for it.
+
+        A client that wants to be told so before it sends its body is told so. One whose body would be refused for its
+        size gets to know that instead, and at once.
+        """
+        size = request.ends - request.begins
+        waits = "expect" in request.fields and len(data) == request.begins
+        if waits and size > self.body_bytes:
+            self.work(self.job(conn, data, None, None))
+            return
+        kept, known = data, request
+        if "expect" in request.fields:
+            kept = plain.expectation_met(data)
+            known = plain.read(kept)
+        late = time.monotonic() + self.body_seconds
+        if size <= self.body_bytes and self.bodies.begin(conn, kept, known, late):
+            if not waits or send_now(conn.sock, conn, CONTINUE):  # so short that the kernel takes all of it or nothing
+                self.gather_body(conn)
+                return
+            self.bodies.end(conn)
+        self.read_on(conn, data)
 
     def await_first_byte(self, conn: TConn) -> None:
         """Leave a new connection that is silent to the poller; browsers open some in advance.
@@ -152,8 +186,8 @@ class Connections(Threads):
         The next one is another worker's, as it is where this one has a request to answer, and the longer so the more
         this one has. With many connections chance shares them fairly enough.
         """
-        if self.cfg.workers > 1 and self.nr_conns <= FEW_CONNECTIONS:
-            self.others_turn = time.monotonic() + TURN_SECONDS * min(self.nr_conns, LONGEST_TURN)
+        if self.nr_conns <= FEW_CONNECTIONS:
+            self.give_way(self.nr_conns)
         conn.sock.setblocking(False)
         conn.set_timeout()
         self.pending_conns.append(conn)
@@ -167,6 +201,9 @@ class Connections(Threads):
             self.read_on(conn, self.heads.end(conn).sent())
         elif head.is_whole:
             self.take(conn, self.heads.end(conn).sent())
+        elif hopeless := plain.beyond_hope(head.data):
+            self.heads.end(conn)
+            self.read_on(conn, hopeless)
 
     def gather_body(self, conn: TConn) -> None:
         """More of a body, or its end."""
@@ -218,7 +255,7 @@ class Connections(Threads):
         elif not sent or not keep:
             self.leave_poller(conn)
             parser_of(conn)
-            self.hand_over(conn, self.deliver, conn, keep)
+            self.take_leave(conn, keep)
         elif conn.polled:
             conn.set_timeout()
             self.keepalived_conns.append(conn)

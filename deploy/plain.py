@@ -23,6 +23,11 @@ _FIELDS = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-\x3e@-~]*)")  # up to the query
+# What a head may begin with and its first line may be, after the one empty line that gunicorn takes, too.
+_BEGINNING = re.compile(rb"(?:\r\n)?(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|\r?\Z)")
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_EXPECT = re.compile(rb"\r\nExpect:[^\r\n]*", re.IGNORECASE)
 _HARMLESS = frozenset(
     {
         "host",
@@ -61,7 +66,7 @@ def read(data: bytes) -> Plain | None:
     length = fields.get("content-length", "")
     if (
         len(fields) != len(found)  # one is given twice
-        or not fields.keys() <= _HARMLESS
+        or (not fields.keys() <= _HARMLESS and not _only_expects(fields))
         or "host" not in fields
         or (connection := fields.get("connection", "keep-alive").lower()) not in ("keep-alive", "close")
         or not (length.isascii() and length.isdecimal())
@@ -69,6 +74,11 @@ def read(data: bytes) -> Plain | None:
     ):
         return None
     return Plain(head[1].decode(), fields, head.end(), ends, connection == "keep-alive")
+
+
+def expectation_met(data: bytes) -> bytes:
+    """The head of a plain request as it reads once its client has been told to go on."""
+    return _EXPECT.sub(b"", data, 1)
 
 
 def fields(data: bytes) -> dict[str, str]:
@@ -83,10 +93,24 @@ def target(data: bytes) -> tuple[str, str]:
     return (line[1].decode(), line[2].decode()) if line else ("", "")
 
 
+def beyond_hope(data: bytes) -> bytes:
+    """The beginning of a head -> what to give to gunicorn's parser, where that is sure to refuse it at once; empty
+    where it may become a request."""
+    if not _BEGINNING.match(data):  # TLS, most often; the parser would wait for the end of a line
+        return data + b"\r\n\r\n"
+    line_ended = data.find(b"\n", 2) > 0
+    return data if (line_ended and not _REQUEST_LINE.match(data)) or _BARE_LF.search(data) else b""
+
+
 def is_all(data: bytes) -> bool:
     """Whether it is one request whole and nothing more."""
     length = fields(data).get("content-length", "0")
     return length.isascii() and length.isdecimal() and len(data) == data.find(b"\r\n\r\n") + 4 + int(length)
+
+
+def _only_expects(fields: dict[str, str]) -> bool:
+    """Whether it is harmless but for this: its client wants to be told to send its body (RFC 9110 section 10.1.1)."""
+    return fields.keys() - {"expect"} <= _HARMLESS and fields["expect"].lower() == "100-continue"
 
 
 def _named(found: list[tuple[str, str]]) -> dict[str, str]:

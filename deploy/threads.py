@@ -8,6 +8,7 @@ The master imports this file, so it imports neither the app nor an engine.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -17,12 +18,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from gunicorn import util
-from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import answers, plain
 from .clients import FAREWELL_SECONDS, OneSend, parser_of, part_from, send_all
 
-LAST_BYTE_SECONDS = 1.0  # for a new connection that is silent when the worker stops: its request may be on the way
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
 RETRY = (("Retry-After", "1"),)  # seconds
@@ -67,10 +67,11 @@ class Threads(ThreadWorker):
 
         def closing(environ: dict[str, Any], start_response: Any) -> Any:
             environ["kiln.body_deadline"] = True
-            environ["kiln.queued"] = environ["gunicorn.socket"].queued
+            client = environ["gunicorn.socket"]
+            environ["kiln.queued"], environ["kiln.body_held_back"] = client.queued, client.held_back
 
             def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-                if ("Connection", "close") in headers or unread(environ) >= DRAIN_BYTES:
+                if ("Connection", "close") in headers or client.held_back or unread(environ) >= DRAIN_BYTES:
                     start_response.__self__.force_close()  # gunicorn's Response
                 return start_response(status, headers, exc_info)
 
@@ -79,13 +80,18 @@ class Threads(ThreadWorker):
         self.wsgi = closing
 
     def hand_over(self, conn: TConn, work: Callable[..., Any], *arguments: Any) -> None:
-        """Do it in a thread, then `finish_request` in the main loop. Threads take no more connections than they are."""
+        """Do it in a thread, then `finish_request` in the main loop."""
         self.busy += 1
         conn.handed = conn.arrived = time.monotonic()
         done = self.tpool.submit(work, *arguments)
         done.add_done_callback(lambda future: self.method_queue.defer(self.finish_request, conn, future))
-        if self.busy >= self.cfg.threads:
-            self.set_accept_enabled(False)  # the main loop enables it again
+
+    def take_leave(self, conn: TConn, keep: bool) -> None:
+        """Let a thread `deliver`. A client that has all of its answer sees its end at once, whenever that is."""
+        if not conn.unsent and not keep:
+            with contextlib.suppress(OSError):  # it is gone
+                conn.sock.shutdown(socket.SHUT_WR)
+        self.hand_over(conn, self.deliver, conn, keep)
 
     def deliver(self, conn: TConn, keep: bool) -> bool:
         """The rest of an answer that its client was slow to take, and the farewell; in a thread of the pool."""
@@ -110,9 +116,6 @@ class Threads(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Answer one request, in a thread of the pool. True to keep the connection."""
-        # A connection that is silent comes here in a worker that stops alone; gunicorn would wait for 5 s.
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(LAST_BYTE_SECONDS):
-            return _DEFER
         conn.queued = time.monotonic() - conn.arrived
         keep = self.answer(conn)
         if not keep:
@@ -136,8 +139,8 @@ class Threads(ThreadWorker):
         if threading.get_ident() != self.main_loop and (answer := self.late_answer(req, conn)):
             conn.sock.sendall(answer)
             return False
-        queued = None if req.method == "GET" else conn.queued  # as in `take`; a thread's time is not counted, either
-        client, conn.sock = conn.sock, OneSend(conn.sock, queued)
+        queued = None if req.method == "GET" else conn.queued  # as in `admit`; a thread's time is not counted, either
+        client, conn.sock = conn.sock, OneSend(conn.sock, queued, self.holds_back(req, conn))
         if threading.get_ident() != self.main_loop:  # once its body must be here, it counts as work
             self.working.setdefault(conn, time.monotonic() + self.body_seconds)
         try:
@@ -149,10 +152,22 @@ class Threads(ThreadWorker):
             self.working.pop(conn, None)
         return keep
 
+    def holds_back(self, req: Any, conn: TConn) -> bool:
+        """Whether the client waits to be told to send a body that is too large, and so is never told.
+
+        gunicorn tells each client that asked, also the one whose body has begun to arrive; those are not told, either.
+        """
+        if not req._expected_100_continue:
+            return False
+        begun = conn.parser.unreader.buf.tell() > 0
+        too_large = getattr(req.body.reader, "length", 0) > self.body_bytes
+        req._expected_100_continue = not begun and not too_large
+        return too_large and not begun
+
     def late_answer(self, req: Any, conn: TConn) -> bytes:
-        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, and for
-        those that `take` lets go first."""
-        if f"{req.method} {req.path} ".encode().startswith(self.watch):
+        """The refusal of a request that has waited for a thread until its deadline; nothing where it has not, for those
+        that `admit` lets go first, and in a worker that stops: whoever it has taken is answered."""
+        if not self.alive or f"{req.method} {req.path} ".encode().startswith(self.watch):
             return b""
         fields = {name.lower(): value for name, value in req.headers}
         started, patience = fields.get("x-request-start", ""), fields.get("x-deadline-ms", "")
@@ -190,11 +205,12 @@ class Threads(ThreadWorker):
         request_id = uuid.uuid4().hex
         who = addr[0] if addr else "the unix socket"
         status, code, message = answers.of_fault(exc)
+        told = {"fields": {"request_id": request_id}}
         if status == 500:
-            self.log.exception("Failed on request %s of %s", request_id, who)
+            self.log.exception("Failed on request %s of %s", request_id, who, extra=told)
         else:
             # Its kind alone: of a broken head the rest may hold a client's key.
-            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__)
+            self.log.info("Refused request %s of %s: %s", request_id, who, type(exc).__name__, extra=told)
         self.recorder.unread(code, status, request_id, dialect.name, method, path)
         content = dialect.error(status, code, message, request_id)
         answer = answers.written(status, request_id, content, keep=False)

@@ -100,11 +100,9 @@ class Worker(Connections):
         """A stopping worker waits for no connection on which nothing was ever sent, either.
 
         It takes those that wait to be accepted, which would be cut off if this is the last worker, and then closes the
-        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run.
+        door: whoever comes now is refused by the kernel, so that a proxy knows that its request has not run. What is on
+        its way is gathered to its end, as before.
         """
-        for part in (self.heads, self.bodies):
-            for conn in part:
-                self.read_on(conn, part.end(conn).sent())
         for listener in self.sockets:
             listener.setblocking(False)
             before = -1
@@ -200,7 +198,7 @@ class Worker(Connections):
         parser_of(conn).unreader.unread(job.data + (job.body or b""))
         keep = self.answer(conn)
         if conn.unsent or not keep:
-            self.hand_over(conn, self.deliver, conn, keep)
+            self.take_leave(conn, keep)
         else:
             self.keep(conn)
 
@@ -226,7 +224,7 @@ class Worker(Connections):
 
     def plain_answer(self, job: Job, queued: float | None) -> bytes | None:
         """The answer to a plain request, if it can be answered well."""
-        if job.request is None or not self.alive or self.nr + 1 >= self.max_requests:
+        if job.request is None or self.express is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
         path, fields, begins, *_ = job.request
         made = self.express(path, fields, job.data[begins:] if job.body is None else job.body, queued)

@@ -89,6 +89,8 @@ def _drain(request: Request) -> None:
     stream, deadline, left = request.environ["wsgi.input"], time.monotonic() + _DRAIN_SECONDS, _DRAIN_BYTES
     if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
         return
+    if request.environ.get("kiln.body_held_back"):  # the client waits for a word, and this answer is it
+        return
     _limit_wait(request, _DRAIN_SECONDS)
     try:
         while left > 0 and time.monotonic() < deadline and (part := stream.read(_STEP)):

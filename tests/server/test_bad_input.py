@@ -479,6 +479,26 @@ def test_not_http(base: Server, raw: bytes, statuses: tuple[int, ...]) -> None:
         assert_error(answer, statuses)
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"],  # TLS to a plain port
+        [b"HELO x\r\n"],
+        [b"GET / HTTP/1.1\nHost: x\n\n"],
+        [b"GET / HTT", b"P/3.0\r\n"],
+    ],
+)
+def test_what_can_be_no_http_is_refused_without_waiting_for_more(service: Server, pieces: list[bytes]) -> None:
+    with connect(service.url) as slow, connect(service.url) as wrong:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        for piece in pieces:
+            wrong.sendall(piece)
+        assert_error(read_answer(wrong), 400, "bad_request")
+        slow.setblocking(False)
+        with pytest.raises(BlockingIOError):  # what may become a request is still waited for
+            slow.recv(1)
+
+
 def test_header_flood_over_many_connections(base: Server) -> None:
     flood = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"a" * 4_000) for n in range(200))
     with contextlib.ExitStack() as stack:

@@ -34,6 +34,11 @@ def one(server: Server, request_id: str) -> dict[str, Any]:
     return line
 
 
+def pair(server: Server, request_id: str) -> list[dict[str, Any]]:
+    """The two lines of a request; nothing before they are there."""
+    return found if len(found := of(server, request_id)) == 2 else []
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Any:
     """A server that logs every request."""
@@ -74,10 +79,11 @@ def test_a_request_that_is_refused_unread_has_its_line(told: Server, photo: byte
     assert line["queue_ms"] >= 0
 
 
-def test_what_is_no_http_has_its_line(told: Server) -> None:
+def test_what_is_no_http_has_its_lines(told: Server) -> None:
     answer = exchange(told.url, b"NO HTTP\r\n\r\n")
     assert answer is not None
-    line = one(told, answer.headers["X-Request-ID"])
+    refusal, line = wait_for(lambda: pair(told, answer.headers["X-Request-ID"]), "both lines of it")
+    assert refusal["message"].startswith("Refused request")
     assert (line["status"], line["code"]) == (400, "bad_request")
 
 

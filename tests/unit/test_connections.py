@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ class Queue:
         self.worker.met = self.worker.nr_conns = 0
         self.worker.worker_connections, self.worker.others_turn = 4000, 0.0
         self.worker.waiting_conns = set()
+        self.worker.cfg = SimpleNamespace(threads=8, workers=2)
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(ThreadWorker, "accept", lambda worker, listener: self.take())
 
@@ -73,3 +75,21 @@ def test_a_worker_with_many_requests_takes_all_at_once(queue: Queue) -> None:
     queue.worker.waiting_conns = set(range(connections.FEW_CONNECTIONS + 1))
     queue.left = 300
     assert queue.looks(1) == [300]
+
+
+def test_a_worker_whose_threads_are_all_taken_leaves_others_their_turn(queue: Queue) -> None:
+    queue.worker.busy, queue.worker.nr_conns = 8, 8
+    queue.left = 100
+    assert queue.looks(9) == [1] * 9
+    assert queue.worker.others_turn == pytest.approx(queue.now - 0.02 + connections.TURN_SECONDS)
+    queue.worker.cfg.workers, queue.worker.others_turn = 1, 0.0
+    assert sum(queue.looks(9)) > 60
+
+
+def test_a_worker_that_is_full_of_clients_that_are_served_takes_one_more_at_most(queue: Queue) -> None:
+    queue.worker.keepalived_conns = queue.worker.pending_conns = []
+    queue.worker.murder_keepalived = queue.worker.murder_pending = lambda: None
+    queue.worker.nr_conns = 4000
+    queue.worker.waiting_conns = set(range(connections.FEW_CONNECTIONS + 1))
+    queue.left = 300
+    assert queue.looks(1) == [1]

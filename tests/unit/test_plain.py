@@ -6,6 +6,7 @@ import io
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -34,6 +35,16 @@ def test_a_plain_request_is_read() -> None:
     assert request(*more)[found.begins :] == BODY
 
 
+def test_one_that_waits_for_a_word_is_plain_once_that_is_said() -> None:
+    for name in (b"Expect", b"eXPECT"):
+        for asking in (request(name + b": \t100-Continue "), request(headers=(name + b":100-continue", *HEADERS))):
+            found = plain.read(asking)
+            assert found is not None
+            assert found.fields["expect"].lower() == "100-continue"
+            assert asking[found.begins :] == BODY
+            assert plain.expectation_met(asking) == request()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -54,7 +65,11 @@ def test_a_plain_request_is_read() -> None:
         request(headers=(*HEADERS[:2], b"Content-Length: 1_0")),
         request(headers=(*HEADERS[:2], "Content-Length: ١٠".encode())),
         request(b"Transfer-Encoding: chunked"),
-        request(b"Expect: 100-continue"),
+        request(b"Expect: a miracle"),
+        request(b"Expect: 100-continue, a miracle"),
+        request(b"Expect: 100-continue", b"Expect: 100-continue"),
+        request(b"Expect: 100-continue", b"Upgrade: h2c"),
+        request(b"Expect: 100-continue", line=b"POST /predict HTTP/1.0"),
         request(b"Connection: Upgrade, close"),
         request(b"Upgrade: h2c"),
         request(b"Content-Encoding: gzip"),
@@ -76,7 +91,9 @@ def test_anything_else_is_left_alone(data: bytes) -> None:
 NAMES = st.sampled_from(
     [b"Content-Length", b"Transfer-Encoding", b"Content-Type", b"Host", b"X-A", b"Expect", b"Connection", b"x\tb"]
 )
-VALUES = st.sampled_from([b"10", b"11", b"chunked", b"close", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""])
+VALUES = st.sampled_from(
+    [b"10", b"11", b"100-Continue", b"chunked", b"close", b"image/png", b"a\r\n b", b"\x0b11", b"a,b", b""]
+)
 
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from([b":", b": ", b" :", b""]), VALUES), max_size=4))
@@ -93,3 +110,52 @@ def test_what_it_reads_gunicorn_reads_alike(headers: list[tuple[bytes, bytes, by
     fields = dict(parsed.headers)
     assert fields.get("CONTENT-TYPE") == found.fields.get("content-type")
     assert parsed.should_close() is not found.keep
+
+
+HOPEFUL = [
+    b"GET / HTTP/1.1\r\nHost: x\r\nA",
+    b"\r\nOPTIONS * HTTP/1.0\r\n",
+    b"get /",
+    b"\r\n\r",  # how a proxy's greeting begins
+]
+HOPELESS = [
+    b"HELO x\r\n",
+    b"GET /\r\n",
+    b"GET / HTTP/1.1\nHost: x\n",
+    b"GET / HTTP/1.1\r\nHost: x\nA",
+    b"GET / HTTP/9.9\r\n",
+    b"\x16\x03\x01\x02\x00\x01",
+    b"\r\n\r\n",
+    b"\r\n\x00",
+    b"\xff",
+    b" GET",
+    b"\n",
+    b"{}",
+]
+
+
+@pytest.mark.parametrize("start", HOPEFUL + HOPELESS)
+def test_what_is_beyond_hope_gunicorn_refuses_at_once_and_nothing_else(start: bytes) -> None:
+    for length in range(len(start) + 1):
+        hopeless = plain.beyond_hope(start[:length])
+        assert hopeless.startswith(start[:length]) or not hopeless
+        pieces = [hopeless or start[:length]]
+        parser = RequestParser(Config(), iter(pieces), ("127.0.0.1", 1))
+        if hopeless:
+            with pytest.raises(ParseException):  # not NoMoreData: it would wait
+                next(parser)
+    assert bool(plain.beyond_hope(start)) is (start in HOPELESS)
+
+
+@given(st.text("GET /HP1.\r\n:x\x00\x16 ", max_size=24), st.integers(0, 24))
+@example("GET / HTTP/1.1\r\nx:1\r\n\r\n", 14)
+@example("\r\nGET / HTTP/1.1\r\nx:1\r\n\r\n", 3)
+def test_whatever_gunicorn_takes_was_never_beyond_hope(text: str, cut: int) -> None:
+    for whole in (text, "GET / HTTP/1.1\r\n" + text + "\r\n\r\n"):
+        try:
+            next(RequestParser(Config(), iter([whole.encode()]), ("127.0.0.1", 1)))
+        except (ParseException, NoMoreData, StopIteration):
+            continue
+        head = whole.encode().partition(b"\r\n\r\n")[0]
+        assert not plain.beyond_hope(head[:cut])
+        assert not plain.beyond_hope(head)
