@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
-from . import golden
+from . import golden, probes
 from .errors import BuildError, reason
 from .source import Source
 
@@ -23,13 +24,15 @@ Arrays = list[np.ndarray]
 class Reference:
     """inputs, answers: first axis n, finite numbers alone. golden: how many rows, from the first, go into golden.npz.
 
-    told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out.
+    told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out. probes: rows at the edges,
+    for models that take no pictures.
     """
 
     inputs: Arrays
     answers: Arrays
     golden: int
     told: dict[str, Any]
+    probes: list[probes.Probe]
 
 
 def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | None, photos: Path | None) -> Reference:
@@ -63,7 +66,8 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
     if fallen + int((~good).sum()):
         told["not_finite"] = fallen + int((~good).sum())
     inputs, answers = ([values[good] for values in arrays] for arrays in (inputs, answers))
-    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told)
+    edges = probes.ask(functools.partial(_asked, source), inputs, source.vocabularies) if how is None else []
+    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told, edges)
 
 
 def mixes_rows(source: Source, reference: Reference) -> bool:
