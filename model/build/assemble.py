@@ -73,7 +73,6 @@ def build(
     target = request.store / request.name / request.version
     if target.exists():
         raise BuildError(f"{target} exists. Choose another version or remove it first.")
-    labels.check(request.labels, source.outputs[0])
     with work_folder(target, _space(source)) as work:
         bundle = _made(source, request, work, exporters, step)
         bundles.write(bundle)
@@ -95,6 +94,8 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         with step("Asking Keras for the reference answers"):
             asked = reference.ask(source, request.preprocessing, request.inputs, request.photos)
             wanted = asked.answers
+            outputs = reference.outputs(source, wanted)
+            labels.check(request.labels, outputs[0])
             np.savez(scratch / "inputs.npz", **_named("input", asked.inputs))
             np.savez(scratch / EDGES, **_named("input", probes.in_rows(asked.probes)))
             inputs, answers = ([values[: asked.golden] for values in arrays] for arrays in (asked.inputs, wanted))
@@ -122,7 +123,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         labels=request.labels,
         scores=(request.scores or _scores(wanted[0])) if request.labels else "as_is",
         inputs=source.inputs,
-        outputs=source.outputs,
+        outputs=outputs,
         preprocessing=request.preprocessing,
         engines={engine: File.of(file) for engine, file in files.items()},
         default_engine=chosen,

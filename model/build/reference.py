@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle import Tensor
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
 from . import golden, probes
@@ -68,6 +70,21 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
     inputs, answers = ([values[good] for values in arrays] for arrays in (inputs, answers))
     edges = probes.ask(functools.partial(_asked, source), inputs, source.vocabularies) if how is None else []
     return Reference(inputs, answers, max(1, int(good[:kept].sum())), told, edges)
+
+
+def outputs(source: Source, answers: Arrays) -> tuple[Tensor, ...]:
+    """The outputs as they are answered: of what some layers make, Keras declares another dtype or shape."""
+    free = any(None in tensor.shape[1:] for tensor in source.inputs)
+    return tuple(_as_answered(tensor, values, free) for tensor, values in zip(source.outputs, answers, strict=True))
+
+
+def _as_answered(declared: Tensor, values: np.ndarray, free: bool) -> Tensor:
+    """free: axes of the inputs may have any size, so that one which is not as declared may have any, too."""
+    sizes = itertools.zip_longest(values.shape[1:], declared.shape[1:][: values.ndim - 1])
+    shape = [size if size == known or (known and not free) else None for size, known in sizes]
+    batch = declared.shape[0] if declared.shape else None
+    dtype = "string" if values.dtype.kind in "OSU" else values.dtype.name
+    return Tensor(declared.name, dtype, (None if batch == -1 else batch, *shape))
 
 
 def mixes_rows(source: Source, reference: Reference) -> bool:

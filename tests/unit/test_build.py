@@ -238,6 +238,39 @@ def test_text_is_taken(tmp_path: Path) -> None:
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("layer", "given", "dtype", "shape"),
+    [
+        (keras.layers.Activation("glu"), ((8,), "float32"), "float32", (None, 4)),
+        (keras.layers.IntegerLookup(vocabulary=[3], output_mode="multi_hot"), ((1,), "int64"), "int64", (None, 2)),
+        (keras.layers.TextVectorization(vocabulary=["a"], output_mode="count"), ((), "string"), "int64", (None, 2)),
+        (keras.layers.StringLookup(vocabulary=["a", "b"], invert=True), ((3,), "int64"), "string", (None, 3)),
+        (keras.layers.LSTM(2, return_sequences=True), ((None, 4), "float32"), "float32", (None, None, 2)),
+    ],
+)
+def test_outputs_are_declared_as_they_are_answered(
+    layer: keras.Layer, given: tuple[tuple[int | None, ...], str], dtype: str, shape: tuple[int | None, ...]
+) -> None:
+    inputs = keras.Input(given[0], dtype=given[1])
+    source = of_keras(keras.Model(inputs, layer(inputs)))
+    (found,) = reference.outputs(source, reference.ask(source, None, None, None).answers)
+    assert (found.dtype, found.shape) == (dtype, shape)
+
+
+def test_text_that_is_answered_is_text(tmp_path: Path) -> None:
+    rows = keras.Input((4,))
+    best = keras.ops.argmax(keras.layers.Dense(3)(rows), -1)
+    words = keras.layers.StringLookup(vocabulary=["cat", "dog", "emu"], invert=True, num_oov_indices=0, name="word")
+    bundle = build(of_keras(keras.Model(rows, words(best))), Request(tmp_path, "m", "1"), exporters={})
+    assert bundle.outputs == (Tensor("word", "string", (None,)),)
+
+
+def test_labels_are_those_of_what_is_answered(tmp_path: Path) -> None:
+    rows = keras.Input((4,))
+    source = of_keras(keras.Model(rows, keras.layers.Activation("glu")(rows)))
+    assert build(source, Request(tmp_path, "m", "1", labels=("a", "b")), exporters={}).labels == ("a", "b")
+
+
 def test_the_standard_text_classifier(tmp_path: Path) -> None:
     """A text without words has the mean of nothing, 0 / 0."""
     keras.utils.set_random_seed(12)
