@@ -97,28 +97,41 @@ def mixes_rows(source: Source, reference: Reference) -> bool:
 
 def _drawn(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
     """(random inputs, their answers, how many were drawn anew)."""
-    inputs, answers, size = _first_draw(source, how)
+    texts = _texts(source)
+    inputs, answers, size = _first_draw(source, how, texts)
     fallen = 0
     for draw in range(1, len(golden.BOUNDS) if how is None else 0):
         bad = ~_finite(answers)
         if not bad.any():
             break
         fallen += int(bad.sum())
-        new = [values[bad] for values in golden.random_inputs(source.inputs, how, source.vocabularies, size, draw)]
+        drawn = golden.random_inputs(source.inputs, how, source.vocabularies, size, draw, texts)
+        new = [values[bad] for values in drawn]
         inputs, answers = _replaced(inputs, bad, new), _replaced(answers, bad, _asked(source, new))
     return inputs, answers, fallen
 
 
-def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
+def _texts(source: Source) -> Sequence[str]:
+    """Without the empty one where the model does not run on it alone, as a recurrent layer on no words does not."""
+    if any(tensor.dtype == "string" for tensor in source.inputs):
+        empty = golden.random_inputs(source.inputs, None, source.vocabularies, texts=[""])
+        try:
+            _asked(source, [values[:1] for values in empty])
+        except BuildError:
+            return [text for text in golden.TEXTS if text]
+    return golden.TEXTS
+
+
+def _first_draw(source: Source, how: Preprocessing | None, texts: Sequence[str]) -> tuple[Arrays, Arrays, int]:
     """The same and the size of axes that may have any: the smallest that the model runs at, and with an answer."""
     free = how is None and any(None in tensor.shape[1:] for tensor in source.inputs)
-    texts = [tensor.name for tensor in source.inputs if tensor.dtype == "string"]
+    named = [tensor.name for tensor in source.inputs if tensor.dtype == "string"]
     found: tuple[Arrays, Arrays, int] | None = None
     fault: BuildError | None = None
     for size in golden.SIZES if free else golden.SIZES[:1]:
-        inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size)
+        inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size, texts=texts)
         try:
-            found = inputs, _asked(source, inputs, "random text" if texts else "this machine"), size
+            found = inputs, _asked(source, inputs, "random text" if named else "this machine"), size
         except BuildError as error:
             fault = fault or error
             continue
@@ -133,10 +146,10 @@ def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arra
             f"{fault.message} Where an axis may have any size, {sizes} were tried: give rows that the model takes with "
             "--inputs FILE.npz."
         ) from fault
-    if texts:
+    if named:
         raise BuildError(
             f"{fault.message} Where it takes files of pictures, tf.Example or other text of a certain form, give rows "
-            f"of it with --inputs FILE.npz: np.savez('FILE.npz', {texts[0]}=np.array(list_of_bytes))."
+            f"of it with --inputs FILE.npz: np.savez('FILE.npz', {named[0]}=np.array(list_of_bytes))."
         ) from fault
     raise fault
 

@@ -287,6 +287,16 @@ def test_the_standard_text_classifier(tmp_path: Path) -> None:
     assert f"Inputs left out, as Keras answers NaN or infinity to them: {dropped}." in report.reasons(bundle)
 
 
+def test_a_text_without_words_may_be_too_little_for_a_recurrent_layer(tmp_path: Path) -> None:
+    text = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"])(text)
+    hidden = keras.layers.Bidirectional(keras.layers.LSTM(4))(keras.layers.Embedding(5, 4, mask_zero=True)(words))
+    source = of_keras(keras.Model(text, keras.layers.Dense(1)(hidden)))
+    bundle = build(source, Request(tmp_path, "m", "1"), exporters={})
+    (texts,), _ = bundle.golden_tensors()
+    assert set(texts) == set(golden.TEXTS) - {""}
+
+
 @pytest.mark.parametrize("name", ["sqrt", "log", "arccos"])
 def test_rows_outside_a_functions_range_are_drawn_anew(name: str) -> None:
     rows = keras.Input((9,))
