@@ -6,7 +6,9 @@ import io
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -593,6 +595,23 @@ def test_a_model_that_cannot_run_is_refused_with_the_reason(tmp_path: Path) -> N
     ]  # it crops in training alone
     with pytest.raises(BuildError, match=r"^The model cannot be run on this machine: Input 0 .*48.*192\)$"):
         build(of_keras(keras.Sequential([keras.Input((8, 8, 3)), *layers])), Request(tmp_path, "m", "1"), exporters={})
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "dtype"),
+    [
+        (keras.layers.RandomCrop(8, 10), (None, None, 3), "float32"),
+        (keras.layers.AdaptiveAveragePooling2D(2), (None, None, 2), "float32"),
+        (lambda values: keras.ops.gcd(values, 6 * keras.ops.ones_like(values)), (6,), "int32"),
+    ],
+    ids=["crop", "pooling", "gcd"],
+)
+def test_what_has_no_graph_for_any_size_is_refused_with_what_to_do(
+    tmp_path: Path, layer: Callable[[Any], Any], shape: tuple[int | None, ...], dtype: str
+) -> None:
+    inputs = keras.Input(shape, dtype=dtype)
+    with pytest.raises(BuildError, match=r"There is no graph .* with a fixed size"):
+        build(of_keras(keras.Model(inputs, layer(inputs))), Request(tmp_path, "m", "1"), exporters={})
 
 
 @pytest.mark.parametrize(
