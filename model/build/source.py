@@ -58,8 +58,8 @@ class Source:
         except Exception as fault:  # TensorFlow raises many kinds
             shapes = "; ".join(f"{entry.name} {list(entry.shape)}".replace("None", "any") for entry in self.inputs)
             raise BuildError(
-                f"There is no graph of the model for inputs of any size ({shapes}): {reason(fault).rstrip('.')}. Make the "
-                "same model with a fixed size, keras.Input((height, width, 3)), or else a fixed batch, "
+                f"There is no graph of the model for inputs of any size ({shapes}): {reason(fault).rstrip('.')}. Make "
+                "the same model with a fixed size, keras.Input((height, width, 3)), or else a fixed batch, "
                 "keras.Input(batch_shape=(1, ...)), new.set_weights(old.get_weights()), and build that."
             ) from fault
         module = tf.Module()
