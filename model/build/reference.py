@@ -80,7 +80,7 @@ def outputs(source: Source, answers: Arrays) -> tuple[Tensor, ...]:
 
 def _as_answered(declared: Tensor, values: np.ndarray, free: bool) -> Tensor:
     """free: axes of the inputs may have any size, so that one which is not as declared may have any, too."""
-    sizes = itertools.zip_longest(values.shape[1:], declared.shape[1:][: values.ndim - 1])
+    sizes = itertools.zip_longest(values.shape[1:], declared.shape[1:][: values.ndim - 1], fillvalue=-1)
     shape = [size if size == known or (known and not free) else None for size, known in sizes]
     batch = declared.shape[0] if declared.shape else None
     dtype = "string" if values.dtype.kind in "OSU" else values.dtype.name

@@ -240,6 +240,10 @@ def test_text_is_taken(tmp_path: Path) -> None:
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
+def scores_of_attention(values: Any) -> Any:
+    return keras.layers.MultiHeadAttention(2, 3)(values, values, return_attention_scores=True)[1]
+
+
 @pytest.mark.parametrize(
     ("layer", "given", "dtype", "shape"),
     [
@@ -247,11 +251,12 @@ def test_text_is_taken(tmp_path: Path) -> None:
         (keras.layers.IntegerLookup(vocabulary=[3], output_mode="multi_hot"), ((1,), "int64"), "int64", (None, 2)),
         (keras.layers.TextVectorization(vocabulary=["a"], output_mode="count"), ((), "string"), "int64", (None, 2)),
         (keras.layers.StringLookup(vocabulary=["a", "b"], invert=True), ((3,), "int64"), "string", (None, 3)),
+        (scores_of_attention, ((6, 5, 4), "float32"), "float32", (None, 2, 6, 5, 6, 5)),
         (keras.layers.LSTM(2, return_sequences=True), ((None, 4), "float32"), "float32", (None, None, 2)),
     ],
 )
 def test_outputs_are_declared_as_they_are_answered(
-    layer: keras.Layer, given: tuple[tuple[int | None, ...], str], dtype: str, shape: tuple[int | None, ...]
+    layer: Callable[[Any], Any], given: tuple[tuple[int | None, ...], str], dtype: str, shape: tuple[int | None, ...]
 ) -> None:
     inputs = keras.Input(given[0], dtype=given[1])
     source = of_keras(keras.Model(inputs, layer(inputs)))
