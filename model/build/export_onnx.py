@@ -10,6 +10,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+import numpy as np
 import onnx
 import tf2onnx
 from onnx import numpy_helper
@@ -36,9 +37,12 @@ def main() -> None:
 
 def fix_captured(graph: onnx.GraphProto, function: Any) -> None:
     """Let what the function holds beside its variables be constants; tf2onnx makes inputs of them."""
-    captured = {inner.name: outer for outer, inner in function.graph.captures}
+    captures = function.graph.captures
+    captured = {inner.name: outer for outer, inner in captures if outer.dtype.is_numpy_compatible}
     for entry in [entry for entry in graph.input if entry.name in captured]:
-        graph.initializer.append(numpy_helper.from_array(captured[entry.name].numpy(), entry.name))
+        values = np.asarray(captured[entry.name])
+        text = values.dtype.kind in "OS"
+        graph.initializer.append(numpy_helper.from_array(values.astype(object) if text else values, entry.name))
         graph.input.remove(entry)
 
 
