@@ -22,7 +22,7 @@ from .. import disk
 from .. import golden as kept_golden
 from ..bundle import Bundle, Candidate, File
 from ..preprocess import Preprocessing
-from . import child, exporting, golden, labels, measuring, proof, reference
+from . import child, exporting, golden, labels, measuring, probes, proof, reference
 from .errors import BuildError
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
@@ -33,6 +33,7 @@ SPARE = 100_000_000  # bytes that stay free on the disk
 COPIES = 6  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
 Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
+EDGES = "probes.npz"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,6 @@ def build(
     target = request.store / request.name / request.version
     if target.exists():
         raise BuildError(f"{target} exists. Choose another version or remove it first.")
-    labels.check(request.labels, source.outputs[0])
     with work_folder(target, _space(source)) as work:
         bundle = _made(source, request, work, exporters, step)
         bundles.write(bundle)
@@ -94,19 +94,22 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         with step("Asking Keras for the reference answers"):
             asked = reference.ask(source, request.preprocessing, request.inputs, request.photos)
             wanted = asked.answers
+            outputs = reference.outputs(source, wanted)
+            labels.check(request.labels, outputs[0])
             np.savez(scratch / "inputs.npz", **_named("input", asked.inputs))
+            np.savez(scratch / EDGES, **_named("input", probes.in_rows(asked.probes)))
             inputs, answers = ([values[: asked.golden] for values in arrays] for arrays in (asked.inputs, wanted))
             kept_golden.write(work / "golden.npz", _named("input", inputs) | _named("output", answers))
         with step("Saving the model"):
             saved = _save_reference(source, work, scratch / "graph")
         middle = _middle(request, wanted[0])
         compare = functools.partial(proof.compare, wanted=wanted, middle=middle)
-        candidates = [_tried("keras", lambda: saved, scratch, compare, step)]
+        candidates = [_tried("keras", lambda: saved, scratch, asked, compare, step)]
         _check_reference(candidates[0], source, asked)
         files = {"keras": saved}
         for engine, exporter in _wanted(exporters, request.quantize).items():
             make = _maker(engine, exporter, scratch, work, step)
-            found = _tried(engine, make, scratch, compare, step)
+            found = _tried(engine, make, scratch, asked, compare, step)
             candidates.append(found)
             if found.outcome == "kept":
                 files[engine] = work / exporter.file
@@ -120,7 +123,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         labels=request.labels,
         scores=(request.scores or _scores(wanted[0])) if request.labels else "as_is",
         inputs=source.inputs,
-        outputs=source.outputs,
+        outputs=outputs,
         preprocessing=request.preprocessing,
         engines={engine: File.of(file) for engine, file in files.items()},
         default_engine=chosen,
@@ -177,7 +180,10 @@ def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Ste
     return make
 
 
-def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compare, step: Step) -> Candidate:
+def _tried(
+    engine: str, make: Callable[[], Path], scratch: Path, asked: reference.Reference, compare: Compare, step: Step
+) -> Candidate:
+    edges = [] if engine == "keras" or "-" in engine else asked.probes  # Keras is itself, fewer bits hold fewer numbers
     try:
         file = make()
     except child.ChildFailed as failed:
@@ -186,9 +192,12 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compar
     size = file.stat().st_size
     try:
         with step(f"Proving and timing {engine}"):
-            times = measuring.measure(engine, file, scratch / "inputs.npz", answers_file)
+            times = measuring.measure(
+                engine, file, scratch / "inputs.npz", answers_file, scratch / EDGES if edges else None
+            )
             with np.load(answers_file) as saved:
-                answers = [saved[f"output_{number}"] for number in range(len(saved.files))]
+                answers = [saved[f"output_{number}"] for number in range(len(asked.answers))]
+                probed = probes.saved(saved, len(edges), len(answers))
     except child.ChildFailed as failed:
         return Candidate(engine, "failed", f"run: {failed}", size)
     found = compare(answers)
@@ -198,9 +207,9 @@ def _tried(engine: str, make: Callable[[], Path], scratch: Path, compare: Compar
     if "-" in engine and not found.problem and np.isfinite(found.largest):
         # Its weights have fewer bits: it is held to what it did here, and its loss is shown.
         return figures._replace(tolerance=max(2 * found.largest, proof.TOLERANCE))
-    if found.proven:
-        return figures._replace(tolerance=proof.TOLERANCE)
-    return figures._replace(outcome="thrown out", tolerance=proof.TOLERANCE, reason=found.problem or "differs")
+    figures = figures._replace(tolerance=proof.TOLERANCE)
+    reason = found.problem or ("" if found.proven else "differs") or probes.problem(edges, probed, asked.answers)
+    return figures._replace(outcome="thrown out", reason=reason) if reason else figures
 
 
 def _finite(value: float) -> float | None:

@@ -34,11 +34,12 @@ def random_inputs(
     vocabularies: Sequence[int | None] = (),
     size: int = SIZES[0],
     draw: int = 0,
+    texts: Sequence[str] = TEXTS,
 ) -> list[np.ndarray]:
     """One array an input, first axis n.
 
     vocabularies: whole numbers are from 0 to below it, an entry an input; None for 0 and 1, or floats. size: of axes
-    that may have any. draw: another gives other values, floats of the BOUNDS at that place.
+    that may have any. draw: another gives other values, floats of the BOUNDS at that place. texts: to choose from.
     """
     rng = np.random.default_rng(draw)
     if how is not None:
@@ -47,7 +48,9 @@ def random_inputs(
     count = ROWS if 4 * sum(map(math.prod, shapes)) <= SMALL else PICTURES
     known = vocabularies or [None] * len(inputs)
     return [
-        _random(rng, (count, *shape), tensor.dtype, vocabulary, BOUNDS[draw])
+        rng.choice(np.array(texts), (count, *shape))
+        if tensor.dtype == "string"
+        else _random(rng, (count, *shape), tensor.dtype, vocabulary, BOUNDS[draw])
         for tensor, shape, vocabulary in zip(inputs, shapes, known, strict=True)
     ]
 
@@ -144,8 +147,6 @@ def _pictures(rng: np.random.Generator, how: Preprocessing) -> list[Image.Image]
 def _random(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: str, vocabulary: int | None, bounds: tuple[float, float]
 ) -> np.ndarray:
-    if dtype == "string":
-        return rng.choice(np.array(TEXTS), shape)
     if dtype == "bool":
         return rng.random(shape) < 0.5
     if vocabulary is not None or np.issubdtype(np.dtype(dtype), np.integer):

@@ -22,15 +22,16 @@ def refuse_negative(graph: onnx.GraphProto, outer: frozenset[str] = frozenset())
 
     outer: values that are the same for all requests, of the graphs around this one.
     """
-    fixed = outer | {entry.name for entry in graph.initializer}
-    fixed |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    fixed = {*outer, *(entry.name for entry in graph.initializer)}
     nodes: list[onnx.NodeProto] = []
     for number, node in enumerate(graph.node):
         for inner in _within(node):
-            refuse_negative(inner, fixed)
+            refuse_negative(inner, frozenset(fixed))
         place = INDICES.get(node.op_type)
         if place is not None and node.input[place] not in fixed:
             nodes += _guard(node, place, f"{graph.name}/refuse_negative_{number}")
+        elif fixed.issuperset(filter(None, node.input)) and not any(_within(node)):
+            fixed.update(node.output)  # also the -1 that tf2onnx itself makes of groups
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import engines
-from . import child, golden
+from . import child, golden, probes
 
 BATCHES = (1, 4, 16)
 ALONE = 4  # instances that are asked for one by one, the rest at once: both ways must be right
@@ -20,12 +20,14 @@ TIMEOUT = 900.0
 SECONDS = 0.5  # for each batch size
 
 
-def measure(engine: str, file: Path, inputs: Path, answers: Path) -> dict[str, float]:
+def measure(engine: str, file: Path, inputs: Path, answers: Path, edges: Path | None = None) -> dict[str, float]:
     """Write the engine's answers to `inputs` and return the milliseconds of a call at each batch size.
 
-    inputs, answers: .npz with input_0, … and output_0, …. Raises child.ChildFailed with the reason.
+    inputs, answers: .npz with input_0, … and output_0, …. edges: .npz with input_0, …, the probes; the answers are
+    named as in probes.one_by_one. Raises child.ChildFailed with the reason.
     """
-    output = child.run(["-m", "model.build.measuring", engine, str(file), str(inputs), str(answers)], TIMEOUT)
+    files = [file, inputs, answers, *([edges] if edges else [])]
+    output = child.run(["-m", "model.build.measuring", engine, *map(str, files)], TIMEOUT)
     found: dict[str, float] = json.loads(output.splitlines()[-1])
     return found
 
@@ -36,14 +38,22 @@ def main() -> None:
     parser.add_argument("engine")
     for name in ("file", "inputs", "answers"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("edges", type=Path, nargs="?")
     options = parser.parse_args()
     engine = engines.load(options.engine, options.file, threads=1)
-    with np.load(options.inputs) as saved:
-        inputs = [saved[f"input_{number}"] for number in range(len(saved.files))]
-    answers = all_answers(engine, inputs)
-    arrays: dict[str, Any] = {f"output_{number}": golden.storable(values) for number, values in enumerate(answers)}
+    inputs = _inputs(options.inputs)
+    arrays: dict[str, Any] = {f"output_{number}": values for number, values in enumerate(all_answers(engine, inputs))}
+    times = {str(batch): milliseconds(engine, inputs, batch) for batch in BATCHES}
+    if options.edges:
+        arrays |= probes.one_by_one(engine, _inputs(options.edges))
+    arrays = {name: golden.storable(values) for name, values in arrays.items()}
     np.savez(options.answers, **arrays)
-    print(json.dumps({str(batch): milliseconds(engine, inputs, batch) for batch in BATCHES}))
+    print(json.dumps(times))
+
+
+def _inputs(file: Path) -> list[np.ndarray]:
+    with np.load(file) as saved:
+        return [saved[f"input_{number}"] for number in range(len(saved.files))]
 
 
 def all_answers(engine: engines.Engine, inputs: list[np.ndarray]) -> list[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle import Tensor
 from ..engines.batches import in_batches
 from ..preprocess import Preprocessing
-from . import golden
+from . import golden, probes
 from .errors import BuildError, reason
 from .source import Source
 
@@ -23,13 +26,15 @@ Arrays = list[np.ndarray]
 class Reference:
     """inputs, answers: first axis n, finite numbers alone. golden: how many rows, from the first, go into golden.npz.
 
-    told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out.
+    told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out. probes: rows at the edges,
+    for models that take no pictures.
     """
 
     inputs: Arrays
     answers: Arrays
     golden: int
     told: dict[str, Any]
+    probes: list[probes.Probe]
 
 
 def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | None, photos: Path | None) -> Reference:
@@ -63,7 +68,23 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
     if fallen + int((~good).sum()):
         told["not_finite"] = fallen + int((~good).sum())
     inputs, answers = ([values[good] for values in arrays] for arrays in (inputs, answers))
-    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told)
+    edges = probes.ask(functools.partial(_asked, source), inputs, source.vocabularies) if how is None else []
+    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told, edges)
+
+
+def outputs(source: Source, answers: Arrays) -> tuple[Tensor, ...]:
+    """The outputs as they are answered: of what some layers make, Keras declares another dtype or shape."""
+    free = any(None in tensor.shape[1:] for tensor in source.inputs)
+    return tuple(_as_answered(tensor, values, free) for tensor, values in zip(source.outputs, answers, strict=True))
+
+
+def _as_answered(declared: Tensor, values: np.ndarray, free: bool) -> Tensor:
+    """free: axes of the inputs may have any size, so that one which is not as declared may have any, too."""
+    sizes = itertools.zip_longest(values.shape[1:], declared.shape[1:][: values.ndim - 1], fillvalue=-1)
+    shape = [size if size == known or (known and not free) else None for size, known in sizes]
+    batch = declared.shape[0] if declared.shape else None
+    dtype = "string" if values.dtype.kind in "OSU" else values.dtype.name
+    return Tensor(declared.name, dtype, (None if batch == -1 else batch, *shape))
 
 
 def mixes_rows(source: Source, reference: Reference) -> bool:
@@ -76,28 +97,41 @@ def mixes_rows(source: Source, reference: Reference) -> bool:
 
 def _drawn(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
     """(random inputs, their answers, how many were drawn anew)."""
-    inputs, answers, size = _first_draw(source, how)
+    texts = _texts(source)
+    inputs, answers, size = _first_draw(source, how, texts)
     fallen = 0
     for draw in range(1, len(golden.BOUNDS) if how is None else 0):
         bad = ~_finite(answers)
         if not bad.any():
             break
         fallen += int(bad.sum())
-        new = [values[bad] for values in golden.random_inputs(source.inputs, how, source.vocabularies, size, draw)]
+        drawn = golden.random_inputs(source.inputs, how, source.vocabularies, size, draw, texts)
+        new = [values[bad] for values in drawn]
         inputs, answers = _replaced(inputs, bad, new), _replaced(answers, bad, _asked(source, new))
     return inputs, answers, fallen
 
 
-def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arrays, int]:
+def _texts(source: Source) -> Sequence[str]:
+    """Without the empty one where the model does not run on it alone, as a recurrent layer on no words does not."""
+    if any(tensor.dtype == "string" for tensor in source.inputs):
+        empty = golden.random_inputs(source.inputs, None, source.vocabularies, texts=[""])
+        try:
+            _asked(source, [values[:1] for values in empty])
+        except BuildError:
+            return [text for text in golden.TEXTS if text]
+    return golden.TEXTS
+
+
+def _first_draw(source: Source, how: Preprocessing | None, texts: Sequence[str]) -> tuple[Arrays, Arrays, int]:
     """The same and the size of axes that may have any: the smallest that the model runs at, and with an answer."""
     free = how is None and any(None in tensor.shape[1:] for tensor in source.inputs)
-    texts = [tensor.name for tensor in source.inputs if tensor.dtype == "string"]
+    named = [tensor.name for tensor in source.inputs if tensor.dtype == "string"]
     found: tuple[Arrays, Arrays, int] | None = None
     fault: BuildError | None = None
     for size in golden.SIZES if free else golden.SIZES[:1]:
-        inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size)
+        inputs = golden.random_inputs(source.inputs, how, source.vocabularies, size, texts=texts)
         try:
-            found = inputs, _asked(source, inputs, "random text" if texts else "this machine"), size
+            found = inputs, _asked(source, inputs, "random text" if named else "this machine"), size
         except BuildError as error:
             fault = fault or error
             continue
@@ -112,10 +146,10 @@ def _first_draw(source: Source, how: Preprocessing | None) -> tuple[Arrays, Arra
             f"{fault.message} Where an axis may have any size, {sizes} were tried: give rows that the model takes with "
             "--inputs FILE.npz."
         ) from fault
-    if texts:
+    if named:
         raise BuildError(
             f"{fault.message} Where it takes files of pictures, tf.Example or other text of a certain form, give rows "
-            f"of it with --inputs FILE.npz: np.savez('FILE.npz', {texts[0]}=np.array(list_of_bytes))."
+            f"of it with --inputs FILE.npz: np.savez('FILE.npz', {named[0]}=np.array(list_of_bytes))."
         ) from fault
     raise fault
 

@@ -16,7 +16,7 @@ from tensorflow.saved_model.experimental import TrackableResource
 from .. import families
 from ..bundle import Tensor
 from ..engines.keras import carried, positional
-from .errors import BuildError
+from .errors import BuildError, reason
 
 _IN_GRAPHS = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*")
 
@@ -49,10 +49,22 @@ class Source:
         return [np.asarray(answer) for answer in self.call(*map(tf.constant, inputs))]
 
     def save_graph(self, folder: Path, batch: int | None = None) -> None:
-        """A SavedModel of one function, `input_0`, `input_1`, … to `output_0`, `output_1`, …."""
+        """A SavedModel of one function, `input_0`, `input_1`, … to `output_0`, `output_1`, ….
+
+        Raises BuildError where there is no graph for inputs of the declared shapes.
+        """
+        try:
+            traced = self.function(batch).get_concrete_function()
+        except Exception as fault:  # TensorFlow raises many kinds
+            shapes = "; ".join(f"{entry.name} {list(entry.shape)}".replace("None", "any") for entry in self.inputs)
+            raise BuildError(
+                f"There is no graph of the model for inputs of any size ({shapes}): {reason(fault).rstrip('.')}. Make "
+                "the same model with a fixed size, keras.Input((height, width, 3)), or else a fixed batch, "
+                "keras.Input(batch_shape=(1, ...)), new.set_weights(old.get_weights()), and build that."
+            ) from fault
         module = tf.Module()
         module.tracked = self.tracked
-        tf.saved_model.save(module, str(folder), signatures=self.function(batch))
+        tf.saved_model.save(module, str(folder), signatures=traced)
 
     def function(self, batch: int | None = None) -> Any:
         """The graph as a tf.function with those names. batch: instead of the declared one."""

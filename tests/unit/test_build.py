@@ -6,7 +6,9 @@ import io
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,6 +240,44 @@ def test_text_is_taken(tmp_path: Path) -> None:
     assert np.allclose(engine_of(bundle, "keras")(given)[0], model(tf.constant(given)), atol=1e-6)
 
 
+def scores_of_attention(values: Any) -> Any:
+    return keras.layers.MultiHeadAttention(2, 3)(values, values, return_attention_scores=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "dtype", "shape"),
+    [
+        (keras.layers.Activation("glu"), ((8,), "float32"), "float32", (None, 4)),
+        (keras.layers.IntegerLookup(vocabulary=[3], output_mode="multi_hot"), ((1,), "int64"), "int64", (None, 2)),
+        (keras.layers.TextVectorization(vocabulary=["a"], output_mode="count"), ((), "string"), "int64", (None, 2)),
+        (keras.layers.StringLookup(vocabulary=["a", "b"], invert=True), ((3,), "int64"), "string", (None, 3)),
+        (scores_of_attention, ((6, 5, 4), "float32"), "float32", (None, 2, 6, 5, 6, 5)),
+        (keras.layers.LSTM(2, return_sequences=True), ((None, 4), "float32"), "float32", (None, None, 2)),
+    ],
+)
+def test_outputs_are_declared_as_they_are_answered(
+    layer: Callable[[Any], Any], given: tuple[tuple[int | None, ...], str], dtype: str, shape: tuple[int | None, ...]
+) -> None:
+    inputs = keras.Input(given[0], dtype=given[1])
+    source = of_keras(keras.Model(inputs, layer(inputs)))
+    (found,) = reference.outputs(source, reference.ask(source, None, None, None).answers)
+    assert (found.dtype, found.shape) == (dtype, shape)
+
+
+def test_text_that_is_answered_is_text(tmp_path: Path) -> None:
+    rows = keras.Input((4,))
+    best = keras.ops.argmax(keras.layers.Dense(3)(rows), -1)
+    words = keras.layers.StringLookup(vocabulary=["cat", "dog", "emu"], invert=True, num_oov_indices=0, name="word")
+    bundle = build(of_keras(keras.Model(rows, words(best))), Request(tmp_path, "m", "1"), exporters={})
+    assert bundle.outputs == (Tensor("word", "string", (None,)),)
+
+
+def test_labels_are_those_of_what_is_answered(tmp_path: Path) -> None:
+    rows = keras.Input((4,))
+    source = of_keras(keras.Model(rows, keras.layers.Activation("glu")(rows)))
+    assert build(source, Request(tmp_path, "m", "1", labels=("a", "b")), exporters={}).labels == ("a", "b")
+
+
 def test_the_standard_text_classifier(tmp_path: Path) -> None:
     """A text without words has the mean of nothing, 0 / 0."""
     keras.utils.set_random_seed(12)
@@ -252,6 +292,16 @@ def test_the_standard_text_classifier(tmp_path: Path) -> None:
     dropped = bundle.built["not_finite"]
     assert dropped > 0
     assert f"Inputs left out, as Keras answers NaN or infinity to them: {dropped}." in report.reasons(bundle)
+
+
+def test_a_text_without_words_may_be_too_little_for_a_recurrent_layer(tmp_path: Path) -> None:
+    text = keras.Input((), dtype="string")
+    words = keras.layers.TextVectorization(vocabulary=["good", "bad", "film"])(text)
+    hidden = keras.layers.Bidirectional(keras.layers.LSTM(4))(keras.layers.Embedding(5, 4, mask_zero=True)(words))
+    source = of_keras(keras.Model(text, keras.layers.Dense(1)(hidden)))
+    bundle = build(source, Request(tmp_path, "m", "1"), exporters={})
+    (texts,), _ = bundle.golden_tensors()
+    assert set(texts) == set(golden.TEXTS) - {""}
 
 
 @pytest.mark.parametrize("name", ["sqrt", "log", "arccos"])
@@ -550,6 +600,23 @@ def test_a_model_that_cannot_run_is_refused_with_the_reason(tmp_path: Path) -> N
     ]  # it crops in training alone
     with pytest.raises(BuildError, match=r"^The model cannot be run on this machine: Input 0 .*48.*192\)$"):
         build(of_keras(keras.Sequential([keras.Input((8, 8, 3)), *layers])), Request(tmp_path, "m", "1"), exporters={})
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "dtype"),
+    [
+        (keras.layers.RandomCrop(8, 10), (None, None, 3), "float32"),
+        (keras.layers.AdaptiveAveragePooling2D(2), (None, None, 2), "float32"),
+        (lambda values: keras.ops.gcd(values, 6 * keras.ops.ones_like(values)), (6,), "int32"),
+    ],
+    ids=["crop", "pooling", "gcd"],
+)
+def test_what_has_no_graph_for_any_size_is_refused_with_what_to_do(
+    tmp_path: Path, layer: Callable[[Any], Any], shape: tuple[int | None, ...], dtype: str
+) -> None:
+    inputs = keras.Input(shape, dtype=dtype)
+    with pytest.raises(BuildError, match=r"There is no graph .* with a fixed size"):
+        build(of_keras(keras.Model(inputs, layer(inputs))), Request(tmp_path, "m", "1"), exporters={})
 
 
 @pytest.mark.parametrize(
