@@ -60,13 +60,13 @@ COLLECTIONS = st.lists(VALUES, max_size=3) | st.dictionaries(st.text(max_size=4)
 @given(st.lists(COLLECTIONS, min_size=2, max_size=4), st.sampled_from(["\n", "\r\n", " \n\n "]))
 def test_values_one_a_line_are_an_instance_each(contents: list[Any], between: str) -> None:
     body = between.join(map(json.dumps, contents)) + "\n"
-    assert same(lines.from_json(body.encode()), {"instances": contents})
+    assert same(lines.from_json(body.encode(), len(contents) + 1), {"instances": contents})
 
 
 @given(VALUES)
 def test_one_value_may_be_broken_over_lines(content: Any) -> None:
     compact, broken = (json.dumps(content, indent=indent).encode() for indent in (None, 1))
-    assert same(lines.from_json(broken), lines.from_json(compact))
+    assert same(lines.from_json(broken, 50), lines.from_json(compact, 50))
 
 
 @given(st.binary(max_size=80), st.integers(0, 2000))
