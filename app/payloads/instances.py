@@ -29,6 +29,13 @@ def read_instances(body: bytes, form: Callable[[], str]) -> list[Any]:
     return instances
 
 
+def check_most(count: int, what: str, most: int) -> None:
+    """Raises RequestError 400 where there are too many. Asked before any is looked at: millions fit a body."""
+    if count > most:
+        message = f"{count} {what} were sent; at most {most} are taken at once."
+        raise RequestError(400, f"too_many_{what}", message)
+
+
 def load(body: bytes) -> Any:
     """A JSON text -> its value. Raises RequestError 400; NaN, Infinity, and what is nested too deep are no JSON.
 

@@ -11,7 +11,7 @@ from ..errors import RequestError
 from ..settings import Settings
 from .encoded import from_text
 from .forms import read_form
-from .instances import JSON, MOST_PROBLEMS, read_instances
+from .instances import JSON, MOST_PROBLEMS, check_most, read_instances
 
 FIELDS = ("image", "file")
 _FORM = '{"instances": [{"b64": "..."}]}'
@@ -37,14 +37,8 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> list[byt
         raise RequestError(415, "unsupported_media_type", f"Content-Type {kind} is not taken. {_HOW}")
     if not pictures:
         raise RequestError(400, "no_image", f"The request has no picture. {_HOW}")
-    _check_count(len(pictures), settings.max_images)
+    check_most(len(pictures), "images", settings.max_images)
     return pictures
-
-
-def _check_count(count: int, most: int) -> None:
-    if count > most:
-        message = f"{count} images were sent; at most {most} are taken at once."
-        raise RequestError(400, "too_many_images", message)
 
 
 def _from_form(request: Request, body: bytes) -> list[bytes]:
@@ -72,7 +66,7 @@ def _from_form(request: Request, body: bytes) -> list[bytes]:
 
 
 def _from_json(instances: list[Any], most: int) -> list[bytes]:
-    _check_count(len(instances), most)  # before any is looked at: a body has place for millions
+    check_most(len(instances), "images", most)
     pictures, problems = [], []
     for number, instance in enumerate(instances):
         try:

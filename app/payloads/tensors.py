@@ -15,7 +15,7 @@ from model.store import Model
 
 from ..errors import RequestError
 from ..settings import Settings
-from .instances import JSON, MOST_PROBLEMS, read_instances
+from .instances import JSON, MOST_PROBLEMS, check_most, read_instances
 from .values import BadValues, to_array
 
 _EXAMPLE_VALUES = 12  # at most in an example; the lists of a larger one end in an ellipsis
@@ -36,12 +36,7 @@ def read_tensors(request: Request, body: bytes, model: Model, settings: Settings
     instances = read_instances(body, lambda: example(model))
     if not instances:
         raise RequestError(400, "no_instances", f"There is no instance. Send one at least: {example(model)}")
-    if len(instances) > settings.max_instances:
-        raise RequestError(
-            400,
-            "too_many_instances",
-            f"{len(instances)} instances were sent; at most {settings.max_instances} are taken at once.",
-        )
+    check_most(len(instances), "instances", settings.max_instances)
     inputs, tensors = model.bundle.inputs, []
     problems = list(islice(_misnamed(instances, [tensor.name for tensor in inputs]), MOST_PROBLEMS))
     for tensor in inputs:

@@ -10,6 +10,7 @@ import numpy as np
 from model.store import Model
 
 from ...settings import Settings
+from ..instances import check_most
 from .faults import bad, shown
 from .values import Fault, convert, is_base64, shape_of, text_of
 
@@ -50,8 +51,7 @@ def check_count(count: int, what: str, most: int) -> None:
     """Raises RequestError 400 where there are too many, or none."""
     if not count:
         raise bad(f"There are no {what}. Send one at least.", f"no_{what}")
-    if count > most:
-        raise bad(f"{count} {what} were sent; at most {most} are taken at once.", f"too_many_{what}")
+    check_most(count, what, most)
 
 
 class _Column(NamedTuple):
