@@ -3,7 +3,8 @@
 A start imports some 450 modules. For each of them Python makes up the names that its file might have, and asks of every
 folder on the path whether it has changed. Here a module that is a source file with its byte code beside it, or a
 package with an `__init__.py`, is found in a list of its folder and read at once; all else is left to Python's own
-finders, which also take over when master or worker have started. docs/performance.md (Start) has what that gains.
+finders, which also take over when master or worker have started. A few modules of which a server needs nothing are left
+empty. docs/performance.md (Start) has what that gains.
 
 The rules are Python's own: https://docs.python.org/3/reference/import.html and PEP 3147.
 """
@@ -25,6 +26,11 @@ _HEAD = MAGIC_NUMBER + bytes(4)  # of byte code that is good as long as its sour
 _SOURCE, _PACKAGE = ".py", "__init__.py"
 _TAIL = cache_from_source("x.py").removeprefix("__pycache__/x") if sys.implementation.cache_tag else ""
 
+# What they do when they are imported, and nobody needs here: write the descriptions that `help` shows; load the library
+# of LiteRT's newer interface beside the one that has the interpreter, 2 MB in two workers.
+NEEDLESS = frozenset({"ai_edge_litert", "numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars"})
+_NOTHING = compile("", "<nothing>", "exec")
+
 
 class Loader(SourceFileLoader):
     """Of one module. cached: where its byte code should lie."""
@@ -35,6 +41,8 @@ class Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Its byte code, where that is newer than no change of the source; else as Python does, which compiles it."""
+        if fullname in NEEDLESS:
+            return _NOTHING
         try:
             with open(self._cached, "rb", buffering=0) as file:
                 data = file.read()

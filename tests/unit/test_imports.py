@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.imports import Finder, Loader
+from deploy.imports import NEEDLESS, Finder, Loader
 
 pytestmark = pytest.mark.unit
 
@@ -82,6 +82,27 @@ def test_every_module_of_the_service_is_what_it_is_without(engine: str, least: i
     found, quick = described(engine, "quick")
     assert quick > least
     assert (found, 0) == described(engine)
+
+
+NOTHING_RUN = """
+import sys
+sys.path[0] = sys.argv[1]
+from deploy.imports import NEEDLESS, finder
+finder.start()
+import ai_edge_litert.interpreter, pathlib
+for name in sorted(NEEDLESS):
+    print(hasattr(sys.modules[name], "__version__") or hasattr(sys.modules[name], "add_newdoc"))
+print("libLiteRt.so" in pathlib.Path("/proc/self/maps").read_text())
+"""
+
+
+@pytest.mark.skipif(find_spec("ai_edge_litert") is None, reason="ai_edge_litert is not installed")
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="there is no /proc here")
+def test_of_needless_modules_nothing_is_run() -> None:
+    command = [sys.executable, "-c", NOTHING_RUN, str(ROOT)]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT, text=True)
+    # One line each, all of them: none has another name by now.
+    assert done.stdout.split() == ["False"] * (len(NEEDLESS) + 1)
 
 
 def test_modules_and_packages(folder: Path) -> None:
