@@ -10,6 +10,8 @@ from . import settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from .keys.guard import Guard
+
 
 def create_app(config: settings.Settings | None = None) -> Flask:
     """The WSGI application. Called once in each worker, after fork: settings, logging, model store, routes.
@@ -52,6 +54,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         logs.logger.warning("%s", ignored)
     recorder = recording.Recorder(access_log=config.access_log, tracer=tracing.start() if settings.traced() else None)
     spoken = routes.spoken(config)
+    guard = _guard(config)
     app = Flask(__name__)
     app.url_rule_class = QuickRule
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
@@ -60,18 +63,25 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         "settings": config,
         "store": store,
         "dialects": spoken,
-        "express": None if config.api_keys else Express(spoken, store, config, recorder),  # Flask looks at the keys
+        "express": Express(spoken, store, config, recorder, guard.passes if guard else None),
         "admission": Admission(config.deadline, recorder),
         "recorder": recorder,
     }
     dialects.install(app, spoken)
     request_id.install(app, spoken.offered_id)
     recording.install(app, recorder)
-    if config.api_keys:
-        from .keys import guard
-        from .telemetry.declared import FOLDER
-
-        guard.install(app, guard.Guard(Path(config.api_keys), FOLDER), spoken.probes)
+    if guard:
+        guard.install(app, spoken.probes)
     routes.install(app)
     store.wait(config.load_wait)
     return app
+
+
+def _guard(config: settings.Settings) -> Guard | None:
+    """Of the API keys, where there are any."""
+    if not config.api_keys:
+        return None
+    from .keys.guard import Guard
+    from .telemetry.declared import FOLDER
+
+    return Guard(Path(config.api_keys), FOLDER)

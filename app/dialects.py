@@ -34,9 +34,18 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-# (path, header fields by name in lower case, body, timing) -> the answer; None, or any exception, where the dialect's
-# resource must answer, since it says what is wrong.
-Quick = Callable[[str, dict[str, str], bytes, "Timing"], Answer | None]
+class Posted(NamedTuple):
+    """A POST that is here as a whole. fields: of its head, by name in lower case; those that are missing are empty or
+    left out."""
+
+    path: str
+    query: str
+    fields: dict[str, str]
+    body: bytes
+
+
+# The answer; None, or any exception, where the dialect's resource must answer, since it says what is wrong.
+Quick = Callable[[Posted, "Timing"], Answer | None]
 
 
 def kiln_error(status: int, code: str, message: str, request_id: str) -> bytes:

@@ -8,9 +8,11 @@ there is one place for errors. `deploy/worker.py` takes this way.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from model.store import Store
 
-from .dialects import Answer, Dialects
+from .dialects import Answer, Dialects, Posted
 from .settings import Settings
 from .telemetry import request_id
 from .telemetry.recording import Recorder
@@ -18,30 +20,43 @@ from .telemetry.timing import Timing
 
 
 class Express:
-    """Answers what the dialects have a quick way for: requests with no query."""
+    """Answers what the dialects have a quick way for.
 
-    def __init__(self, dialects: Dialects, store: Store, settings: Settings, recorder: Recorder) -> None:
+    passes: whether a request with such a head may pass without another look at it; None: each does.
+    """
+
+    def __init__(
+        self,
+        dialects: Dialects,
+        store: Store,
+        settings: Settings,
+        recorder: Recorder,
+        passes: Callable[[Mapping[str, str]], bool] | None = None,
+    ) -> None:
         self._dialects = dialects
         self._quick = {each.name: each.quick(store, settings) for each in dialects if each.quick}
         self._most = settings.max_body_bytes
         self._recorder = recorder
+        self._passes = passes
 
     def __call__(
-        self, path: str, fields: dict[str, str], body: bytes, queued: float | None = None
+        self, path: str, query: str, fields: dict[str, str], body: bytes, queued: float | None = None
     ) -> tuple[str, Answer] | None:
         """(request id, the answer) to a POST; None where Flask must answer.
 
-        fields: of the head, by name in lower case; those that are missing are empty or left out. queued: seconds that
-        the request waited for its turn.
+        path, query, fields, body: see Posted; nothing in the first two is encoded. queued: seconds that the request
+        waited for its turn.
         """
         dialect = self._dialects.of(path)
         quick = self._quick.get(dialect.name)
         if quick is None or not 0 < len(body) <= self._most or not self._dialects.platform_ids.isdisjoint(fields):
             return None  # platforms want more of an answer than is told here
+        if self._passes and not self._passes(fields):
+            return None
         identity = request_id.chosen(fields.get("x-request-id", ""))
         timing = Timing(identity, queued, fields.get("traceparent", ""), dialect.name)
         try:
-            answer = quick(path, fields, body, timing)
+            answer = quick(Posted(path, query, fields, body), timing)
         except Exception:
             return None  # Flask meets the same fault and says what it is
         if answer is None:

@@ -30,5 +30,5 @@ def score(request: Request, store: Store, settings: Settings, timing: Timing) ->
         asked = read(parse(body), model, settings)
     else:
         asked = Asked(rows=True, pictures=[body], inputs=())
-    top = top_of(request, model)
+    top = top_of(request.args, model)
     return answer(model, tensors(asked, model, timing), top, timing)

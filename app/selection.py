@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Request
+from werkzeug.datastructures import MultiDict
 
 from model.errors import ModelError
 from model.store import Model, Store
@@ -20,29 +21,46 @@ NAMES = ("model", "version", "label")
 _TOP = "top"
 
 
+class Named(NamedTuple):
+    """What a query names: a model, empty for the default one, and a version or a label of it."""
+
+    model: str
+    version: str | None
+    label: str | None
+
+
+_DEFAULT = Named("", None, None)
+
+
 def select(request: Request, store: Store, proxies: int) -> Model:
-    """The model that ?model=, ?version= and ?label= name; without them the default one.
+    """The model that a request means. proxies: how many stand before the worker, as in `client`.
 
-    These and ?top= may be given once.
-
-    proxies: how many stand before the worker, as in `client`.
-
-    Raises RequestError 400 with every problem of these, and what Store.get raises.
+    Raises RequestError as `named` does, and what Store.get raises.
     """
-    given = {name: request.args.getlist(name) for name in (*NAMES, _TOP)}
+    return store.get(*named(request.args), client(request.environ, proxies))
+
+
+def named(query: MultiDict[str, str]) -> Named:
+    """What ?model=, ?version= and ?label= say. These and ?top= may be given once.
+
+    Raises RequestError 400 with every problem of these.
+    """
+    if not query:
+        return _DEFAULT
+    given = {name: query.getlist(name) for name in (*NAMES, _TOP)}
     problems = [f"{name} is given {len(values)} times; once is enough" for name, values in given.items() if values[1:]]
     problems += [f"{name} is empty" for name in NAMES if given[name] == [""]]
     if given["version"] and given["label"]:
         problems.append("version and label both say which version to ask; leave one out")
     if problems:
         raise RequestError(400, "bad_query", "; ".join(problems) + ". GET /models lists what there is.")
-    name, version, label = (next(iter(given[name]), None) for name in NAMES)
-    return store.get(name or "", version, label, client(request.environ, proxies))
+    model, version, label = (next(iter(given[name]), None) for name in NAMES)
+    return Named(model or "", version, label)
 
 
-def top_of(request: Request, model: Model) -> int:
+def top_of(query: MultiDict[str, str], model: Model) -> int:
     """How many labels ?top= asks for; 0 for a model that has none. Raises RequestError 400."""
-    text, count = request.args.get(_TOP), len(model.bundle.labels)
+    text, count = query.get(_TOP), len(model.bundle.labels)
     if text is None:
         return min(count, DEFAULT_TOP)
     if not count:

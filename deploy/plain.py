@@ -14,11 +14,13 @@ from typing import NamedTuple
 MAX_HEAD = 4096
 # RFC 9112 section 5: a field's name is a token, its value visible characters and blanks; no folded lines.
 _HEAD = re.compile(
-    rb"POST (/[A-Za-z0-9._~:/-]*) HTTP/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n"
+    rb"POST (/[A-Za-z0-9._~:/-]*)(?:\?([A-Za-z0-9._~=&-]*))? HTTP/1\.1\r\n"
+    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n"
 )
 _FIELDS = re.compile(
     r"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    r"|transfer-encoding|traceparent|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id)"
+    r"|transfer-encoding|traceparent|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id"
+    r"|authorization|x-api-key)"
     r":[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE | re.ASCII,
 )
@@ -41,15 +43,19 @@ _HARMLESS = frozenset(
         "inference-header-content-length",
         "x-fc-request-id",
         "x-amzn-sagemaker-inference-id",
+        "authorization",
+        "x-api-key",
     }
 )
 
 
 class Plain(NamedTuple):
-    """What there is to know of it: its path, the fields that matter, by name in lower case, where its body begins and
-    ends in what is sent, and whether the client keeps the connection."""
+    """What there is to know of it: its path and query, with nothing in either that is encoded, the fields that matter,
+    by name in lower case, where its body begins and ends in what is sent, and whether the client keeps the connection.
+    """
 
     path: str
+    query: str
     fields: dict[str, str]
     begins: int
     ends: int
@@ -73,7 +79,7 @@ def read(data: bytes) -> Plain | None:
         or (ends := head.end() + int(length)) < len(data)
     ):
         return None
-    return Plain(head[1].decode(), fields, head.end(), ends, connection == "keep-alive")
+    return Plain(head[1].decode(), (head[2] or b"").decode(), fields, head.end(), ends, connection == "keep-alive")
 
 
 def expectation_met(data: bytes) -> bytes:

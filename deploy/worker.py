@@ -226,8 +226,9 @@ class Worker(Connections):
         """The answer to a plain request, if it can be answered well."""
         if job.request is None or self.express is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
-        path, fields, begins, *_ = job.request
-        made = self.express(path, fields, job.data[begins:] if job.body is None else job.body, queued)
+        path, query, fields, begins, *_ = job.request
+        body = job.data[begins:] if job.body is None else job.body
+        made = self.express(path, query, fields, body, queued)
         if made is None:
             return None
         self.nr += 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import math
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from flask import Flask, Request, request
 
 from ..errors import RequestError
 from ..telemetry.logs import logger
+from ..telemetry.request_id import Lookup
 from . import file
 from .file import Key, KeysError
 from .rates import Bucket, Moment
@@ -38,16 +39,33 @@ class Guard:
 
     def check(self, asked: Request) -> None:
         """Raises RequestError: 401 without a key that is known, 429 with one that was used too often."""
-        with self._lock:
-            self._follow()
-            keys = self._keys
-        key = _find(keys, _offered(asked))
+        key = self._find(asked.headers.get)
         if key is None:
             message = f"This needs an API key: send {_HEADERS}. Whoever runs this service gives them out."
             raise RequestError(401, "unauthorized", message, {"WWW-Authenticate": 'Bearer realm="kiln"'})
         if key.rate and (seconds := self._wait(key)):
             message = f"This key may make {key.rate:g} requests a second. Wait, then try again."
             raise RequestError(429, "too_many_requests", message, {"Retry-After": str(math.ceil(seconds))})
+
+    def passes(self, fields: Mapping[str, str]) -> bool:
+        """Whether a request with such a head, by names in lower case, is sure to pass `check`: it has a key without a
+        rate. Of one with a rate each look counts."""
+        key = self._find(fields.get)
+        return key is not None and not key.rate
+
+    def _find(self, field: Lookup) -> Key | None:
+        """The key that is offered, if it is known. field: gives one of the request's head by its name in lower case.
+
+        Every key is compared, and in constant time, so that the time says nothing.
+        """
+        with self._lock:
+            self._follow()
+            keys = self._keys
+        found, digest = None, file.digest(_offered(field))
+        for key in keys:
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
 
     def _wait(self, key: Key) -> float:
         with self._lock:
@@ -72,6 +90,17 @@ class Guard:
             del self._buckets[name]
         logger.info("API keys: %s", ", ".join(sorted(names)) or "none")
 
+    def install(self, app: Flask, probes: Collection[str]) -> None:
+        """Ask before anything else looks at a request, whatever its path, so that nobody learns which exist.
+
+        probes: the paths of platforms' health checks, which are open, too.
+        """
+
+        @app.before_request
+        def check() -> None:
+            if request.path not in OPEN and request.path not in probes:
+                self.check(request)
+
     def _look(self) -> tuple[int, ...]:
         """What differs after any change; nothing where there is no file."""
         try:
@@ -81,27 +110,6 @@ class Guard:
         return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
-def install(app: Flask, guard: Guard, probes: Collection[str]) -> None:
-    """Ask the guard before anything else looks at a request, whatever its path, so that nobody learns which exist.
-
-    probes: the paths of platforms' health checks, which are open, too.
-    """
-
-    @app.before_request
-    def check() -> None:
-        if request.path not in OPEN and request.path not in probes:
-            guard.check(request)
-
-
-def _offered(asked: Request) -> str:
-    scheme, _, key = asked.headers.get("Authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else asked.headers.get("X-API-Key", "")
-
-
-def _find(keys: tuple[Key, ...], offered: str) -> Key | None:
-    """The key that was offered. Every one is compared, and in constant time, so that the time says nothing."""
-    found, digest = None, file.digest(offered)
-    for key in keys:
-        if hmac.compare_digest(key.digest, digest):
-            found = key
-    return found
+def _offered(field: Lookup) -> str:
+    scheme, _, key = (field("authorization") or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else field("x-api-key") or ""

@@ -13,6 +13,7 @@ from werkzeug.http import parse_options_header
 
 from ..errors import RequestError
 from .encoded import from_base64
+from .media import media_type
 
 _MOST_PARTS = 2048
 _MOST_HEADER = 16 * 1024  # bytes of a part's header
@@ -77,11 +78,11 @@ def read_form(body: bytes, boundary: str) -> Iterator[Part]:
         if not disposition:
             _broken("A part of it has no line like Content-Disposition: form-data; name=image.")
         name = options.get("name", "")
-        kind, parameters = parse_options_header(headers.get("content-type"))
-        if kind.lower() != "multipart/mixed":
+        kind = media_type(headers.get("content-type"))
+        if kind.name != "multipart/mixed":
             yield Part(name, "filename" in options, headers, content)
             continue
-        for inner, held in _split(content, parameters.get("boundary", ""), numbers):
+        for inner, held in _split(content, kind.parameters.get("boundary", ""), numbers):
             left -= sum(map(len, inner.values()))
             _, options = parse_options_header(inner.get("content-disposition"))
             yield Part(name, "filename" in options, inner, held)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-from flask import Request
-
 from ..errors import RequestError
 from ..settings import Settings
 from .encoded import from_text
 from .forms import read_form
 from .instances import JSON, MOST_PROBLEMS, check_most, read_instances
+from .media import MediaType
 
 FIELDS = ("image", "file")
 _FORM = '{"instances": [{"b64": "..."}]}'
@@ -21,29 +20,28 @@ _HOW = (
 )
 
 
-def read_pictures(request: Request, body: bytes, settings: Settings) -> list[bytes]:
-    """Every picture in the request, in order, still encoded: at least one.
+def read_pictures(body: bytes, kind: MediaType, settings: Settings) -> list[bytes]:
+    """Every picture in a body of that kind, in order, still encoded: at least one.
 
     Raises RequestError 400 (nothing sent, broken form, JSON or base64, too many) or 415 (media type not taken).
     """
-    kind = request.mimetype
-    if kind == "multipart/form-data":
-        pictures = _from_form(request, body)
-    elif kind == JSON:
+    if kind.name == "multipart/form-data":
+        pictures = _from_form(body, kind.parameters.get("boundary", ""))
+    elif kind.name == JSON:
         pictures = _from_json(read_instances(body, lambda: _FORM), settings.max_images)
-    elif kind.startswith("image/") or kind in ("application/octet-stream", ""):
+    elif kind.name.startswith("image/") or kind.name in ("application/octet-stream", ""):
         pictures = [body] if body else []
     else:
-        raise RequestError(415, "unsupported_media_type", f"Content-Type {kind} is not taken. {_HOW}")
+        raise RequestError(415, "unsupported_media_type", f"Content-Type {kind.name} is not taken. {_HOW}")
     if not pictures:
         raise RequestError(400, "no_image", f"The request has no picture. {_HOW}")
     check_most(len(pictures), "images", settings.max_images)
     return pictures
 
 
-def _from_form(request: Request, body: bytes) -> list[bytes]:
+def _from_form(body: bytes, boundary: str) -> list[bytes]:
     pictures, names, texts = [], set(), set()
-    for part in read_form(body, request.mimetype_params.get("boundary", "")):
+    for part in read_form(body, boundary):
         names.add(part.name)
         if part.name in FIELDS and (picture := part.file()) is not None:
             pictures.append(picture)

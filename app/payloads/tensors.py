@@ -9,25 +9,27 @@ from typing import Any
 
 import numpy as np
 import orjson
-from flask import Request
 
 from model.store import Model
 
 from ..errors import RequestError
 from ..settings import Settings
 from .instances import JSON, MOST_PROBLEMS, check_most, read_instances
+from .media import MediaType
 from .values import BadValues, to_array
 
 _EXAMPLE_VALUES = 12  # at most in an example; the lists of a larger one end in an ellipsis
 
 
-def read_tensors(request: Request, body: bytes, model: Model, settings: Settings) -> tuple[np.ndarray, ...]:
-    """The inputs of a model, in the bundle's order; their first axis is the instances, at least one.
+def read_tensors(body: bytes, kind: MediaType, model: Model, settings: Settings) -> tuple[np.ndarray, ...]:
+    """The inputs of a model, in the order of the bundle; their first axis is the instances, at least one.
+
+    kind: of the body.
 
     An instance is an object with a value for each input; where there is one input, the value itself will do.
     Raises RequestError 400, naming every problem at once, or 415 (media type not taken).
     """
-    if request.mimetype != JSON:
+    if kind.name != JSON:
         raise RequestError(
             415,
             "unsupported_media_type",

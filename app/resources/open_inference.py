@@ -16,7 +16,7 @@ from model.preprocess import ACCEPTED
 from model.store import Model, State, Store, Version
 
 from .. import release
-from ..dialects import Answer, Dialect, Quick
+from ..dialects import Answer, Dialect, Posted, Quick
 from ..errors import Api, RequestError
 from ..payloads.body import read_whole
 from ..payloads.open_inference import answer, datatypes, inputs
@@ -190,14 +190,14 @@ class Infer(_OfStore):
 def quick(store: Store, settings: Settings) -> Quick:
     """The express way of an inference: JSON, binary or raw."""
 
-    def answer_inference(path: str, fields: dict[str, str], body: bytes, timing: Timing) -> Answer | None:
-        asked = _INFER.fullmatch(path)
-        if asked is None or (asked[2] is None and store.split(asked[1])):
+    def answer_inference(posted: Posted, timing: Timing) -> Answer | None:
+        asked = _INFER.fullmatch(posted.path)
+        if asked is None or posted.query or (asked[2] is None and store.split(asked[1])):
             return None  # who gets which version of a split is found out elsewhere
         timing.route = f"{VERSION if asked[2] else MODEL}/infer"
         model = store.get(asked[1], asked[2])
         timing.is_for(model)
-        return inferred(body, fields.get(HEADER.lower()), model, settings, timing)
+        return inferred(posted.body, posted.fields.get(HEADER.lower()), model, settings, timing)
 
     return answer_inference
 

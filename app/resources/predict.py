@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from flask import Response, g, request
 from flask_restful import Resource
+from werkzeug.datastructures import MultiDict
 
-from model.store import Store
+from model.store import Model, Store
 
-from ..dialects import Answer, Quick
+from ..dialects import JSON, Answer, Posted, Quick
 from ..payloads.body import read_whole
+from ..payloads.media import MediaType, media_type
 from ..payloads.pictures import read_pictures
 from ..payloads.tensors import read_tensors
-from ..predictions import DEFAULT_TOP, answer, decode
-from ..selection import select, top_of
+from ..predictions import answer, decode
+from ..selection import named, select, top_of
 from ..settings import Settings
 from ..telemetry.timing import Timing
 
@@ -44,26 +48,39 @@ class Predict(Resource):
         body = read_whole(request, self._settings)
         model = select(request, self._store, self._settings.trusted_proxies)
         g.timing.is_for(model)
-        if model.bundle.preprocessing is None:
-            tensors = read_tensors(request, body, model, self._settings)
-            content = answer(model, tensors, top_of(request, model), g.timing)
-        else:
-            pictures = read_pictures(request, body, self._settings)
-            top = top_of(request, model)
-            content = answer(model, (decode(model, pictures, g.timing),), top, g.timing)
-        return Response(content, mimetype="application/json")
+        kind = media_type(request.headers.get("Content-Type"))
+        return Response(_predicted(body, kind, model, request.args, self._settings, g.timing), mimetype=JSON)
 
 
 def quick(store: Store, settings: Settings) -> Quick:
-    """The express way of one picture as a raw body."""
+    """The express way of a prediction, in any of the forms that are taken."""
 
-    def answer_picture(path: str, fields: dict[str, str], body: bytes, timing: Timing) -> Answer | None:
-        if path != ROUTE or not fields.get("content-type", "").startswith("image/") or store.split(store.default):
+    def answer_prediction(posted: Posted, timing: Timing) -> Answer | None:
+        if posted.path != ROUTE:
+            return None
+        query = MultiDict(parse_qsl(posted.query, keep_blank_values=True)) if posted.query else _NO_QUERY
+        asked = named(query)
+        if asked.version is None and asked.label is None and store.split(asked.model or store.default):
             return None  # who gets which version of a split is found out elsewhere
         timing.route = ROUTE
-        model = store.get()
+        model = store.get(*asked)
         timing.is_for(model)
-        top = min(DEFAULT_TOP, len(model.bundle.labels))
-        return Answer(answer(model, (decode(model, [body], timing),), top, timing))
+        kind = media_type(posted.fields.get("content-type"))
+        return Answer(_predicted(posted.body, kind, model, query, settings, timing))
 
-    return answer_picture
+    return answer_prediction
+
+
+_NO_QUERY: MultiDict[str, str] = MultiDict()
+
+
+def _predicted(
+    body: bytes, kind: MediaType, model: Model, query: MultiDict[str, str], settings: Settings, timing: Timing
+) -> bytes:
+    """Parse, call the model, render."""
+    if model.bundle.preprocessing is None:
+        tensors = read_tensors(body, kind, model, settings)
+        return answer(model, tensors, top_of(query, model), timing)
+    pictures = read_pictures(body, kind, settings)
+    top = top_of(query, model)
+    return answer(model, (decode(model, pictures, timing),), top, timing)

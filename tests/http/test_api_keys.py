@@ -77,8 +77,24 @@ def test_who_watches_over_the_node_needs_none(guarded: FlaskClient) -> None:
     assert [guarded.get(path).status_code for path in ("/live", "/ready", "/metrics")] == [200] * 3
 
 
-def test_the_express_way_is_closed(guarded: FlaskClient) -> None:
-    assert guarded.application.extensions["kiln"]["express"] is None
+def test_the_express_way_is_for_keys_without_a_rate(guarded: FlaskClient, keys: Path) -> None:
+    express = guarded.application.extensions["kiln"]["express"]
+    key, slow = file.add(keys, "phone"), file.add(keys, "slow", rate=1)
+
+    def passes(fields: dict[str, str]) -> bool:
+        return express("/predict", "", {"content-type": "image/jpeg", **fields}, PHOTO) is not None
+
+    assert passes({"authorization": f"Bearer {key}"})
+    assert passes({"authorization": f"bearer  {key}"})
+    assert passes({"x-api-key": key})
+    assert passes({"authorization": "Basic eDp5", "x-api-key": key})
+    for _ in range(3):  # it takes nothing of the rate
+        assert not passes({"x-api-key": slow})
+    assert status(guarded, slow) == 200
+    for fields in ({}, {"authorization": key}, {"authorization": f"Bearer {key}x"}, {"x-api-key": ""}):
+        assert not passes(fields), fields
+    file.remove(keys, "phone")
+    assert not passes({"x-api-key": key})
 
 
 def test_the_document_says_where_a_key_is_needed(guarded: FlaskClient, client: FlaskClient, keys: Path) -> None:

@@ -166,5 +166,5 @@ def test_the_document_is_valid(made: Callable[..., Flask], settings: dict[str, A
 def test_the_express_way_is_the_same(made: Callable[..., Flask]) -> None:
     app = made(**ALONE)
     body = json.dumps(PICTURE).encode()
-    found = app.extensions["kiln"]["express"](f"{PATH}:predict", {"x-request-id": "same"}, body)
+    found = app.extensions["kiln"]["express"](f"{PATH}:predict", "", {"x-request-id": "same"}, body)
     assert found == ("same", Answer(app.test_client().post(f"{PATH}:predict", data=body).data))

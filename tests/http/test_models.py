@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
@@ -189,12 +191,22 @@ def test_a_proxy_is_believed_and_a_client_is_not(proxies: int, whom: str) -> Non
     assert client_of(environ, proxies) == whom
 
 
-def test_the_express_way_splits_the_same(many: FlaskClient) -> None:
-    for number in range(10):
-        headers = {"X-Client-ID": f"client {number}"}
-        whole = {"environ_overrides": {"kiln.whole": True}}
-        fast = many.post("/predict", data=PHOTO, content_type="image/jpeg", headers=headers, **whole)
-        assert fast.json["model"] == ask(many, **headers).json["model"]
+@pytest.mark.parametrize(
+    ("query", "version"),
+    [
+        ("", ""),
+        ("model=pets", ""),
+        ("version=1", "1"),
+        ("model=pets&version=2", "2"),
+        ("top=1", ""),
+        ("label=none", ""),
+    ],
+)
+def test_a_split_is_not_for_the_express_way_but_where_the_version_is_named(
+    many_app: Flask, query: str, version: str
+) -> None:
+    made = many_app.extensions["kiln"]["express"]("/predict", query, {"content-type": "image/jpeg"}, PHOTO)
+    assert (json.loads(made[1].content)["model"]["version"] if made else "") == version
 
 
 def test_answers_are_counted_by_model_and_version(many: FlaskClient) -> None:

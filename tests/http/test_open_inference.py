@@ -791,7 +791,9 @@ def test_the_express_way_answers_as_flask_does(many_app: Flask, many: FlaskClien
     path, headers, body = bodies()[number]
     flask = many.post(path, data=body, headers=headers)
     assert flask.status_code == 200, flask.text
-    made = many_app.extensions["kiln"]["express"](path, {key.lower(): value for key, value in headers.items()}, body)
+    made = many_app.extensions["kiln"]["express"](
+        path, "", {key.lower(): value for key, value in headers.items()}, body
+    )
     assert made is not None
     answer = made[1]
     assert (answer.content, answer.kind) == (flask.data, flask.content_type)
@@ -812,7 +814,13 @@ def test_the_express_way_answers_as_flask_does(many_app: Flask, many: FlaskClien
     ],
 )
 def test_all_else_is_flasks(many_app: Flask, path: str, headers: dict[str, str], body: bytes) -> None:
-    assert many_app.extensions["kiln"]["express"](path, headers, body) is None
+    assert many_app.extensions["kiln"]["express"](path, "", headers, body) is None
+
+
+def test_a_query_is_flasks(many_app: Flask) -> None:
+    path, headers, body = bodies()[0]
+    fields = {key.lower(): value for key, value in headers.items()}
+    assert many_app.extensions["kiln"]["express"](path, "a=b", fields, body) is None
 
 
 def test_binary_numbers_are_not_copied(many_app: Flask) -> None:

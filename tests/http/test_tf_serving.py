@@ -590,7 +590,7 @@ def test_no_path_is_a_fault_of_ours(half: FlaskClient, path: str, is_post: bool)
 )
 def test_the_express_way_answers_as_flask_does(half: FlaskClient, half_app: Flask, body: Any) -> None:
     data = orjson.dumps(body) if isinstance(body, dict) else body.encode()
-    found = half_app.extensions["kiln"]["express"](f"{HALF}:predict", {"x-request-id": "same"}, data)
+    found = half_app.extensions["kiln"]["express"](f"{HALF}:predict", "", {"x-request-id": "same"}, data)
     assert found == ("same", Answer(half.post(f"{HALF}:predict", data=data).data))
 
 
@@ -605,13 +605,17 @@ def test_the_express_way_answers_as_flask_does(half: FlaskClient, half_app: Flas
     ],
 )
 def test_all_else_is_flasks(half_app: Flask, path: str, body: bytes) -> None:
-    assert half_app.extensions["kiln"]["express"](path, {}, body) is None
+    assert half_app.extensions["kiln"]["express"](path, "", {}, body) is None
+
+
+def test_a_query_is_flasks(half_app: Flask) -> None:
+    assert half_app.extensions["kiln"]["express"](f"{HALF}:predict", "a=b", {}, b'{"instances": [1]}') is None
 
 
 def test_a_split_is_flasks(many_app: Flask) -> None:
     body = orjson.dumps({"instances": [{"b64": B64}]})
-    assert many_app.extensions["kiln"]["express"]("/v1/models/pets:predict", {}, body) is None
-    assert many_app.extensions["kiln"]["express"]("/v1/models/embedding:predict", {}, body) is not None
+    assert many_app.extensions["kiln"]["express"]("/v1/models/pets:predict", "", {}, body) is None
+    assert many_app.extensions["kiln"]["express"]("/v1/models/embedding:predict", "", {}, body) is not None
 
 
 def test_the_dialect_is_a_label_of_the_metrics(half: FlaskClient, half_app: Flask) -> None:
@@ -624,5 +628,5 @@ def test_the_dialect_is_a_label_of_the_metrics(half: FlaskClient, half_app: Flas
 
     before = counted()
     half.post(f"{HALF}:predict", data=b'{"instances": [1]}')
-    half_app.extensions["kiln"]["express"](f"{HALF}:predict", {}, b'{"instances": [1]}')
+    half_app.extensions["kiln"]["express"](f"{HALF}:predict", "", {}, b'{"instances": [1]}')
     assert counted() == before + 2

@@ -48,10 +48,10 @@ def told(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Any:
         yield server
 
 
-@pytest.mark.parametrize(("kind", "way"), [("image/jpeg", "express"), ("application/octet-stream", "Flask")])
-def test_a_prediction_has_one_line_with_its_times(told: Server, photo: bytes, kind: str, way: str) -> None:
-    headers = {"Content-Type": kind, "X-Request-ID": f"by-{way}"}
-    assert requests.post(f"{told.url}/predict", data=photo, headers=headers, timeout=10).status_code == 200
+@pytest.mark.parametrize(("query", "way"), [("?top=2", "express"), ("?a=%20", "Flask")])
+def test_a_prediction_has_one_line_with_its_times(told: Server, photo: bytes, query: str, way: str) -> None:
+    headers = {"Content-Type": "image/jpeg", "X-Request-ID": f"by-{way}"}
+    assert requests.post(f"{told.url}/predict{query}", data=photo, headers=headers, timeout=10).status_code == 200
     line = one(told, f"by-{way}")
     assert line["message"] == "request"
     assert (line["method"], line["path"], line["status"]) == ("POST", "/predict", 200)

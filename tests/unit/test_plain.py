@@ -26,13 +26,26 @@ def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tupl
 def test_a_plain_request_is_read() -> None:
     fields = {"host": "kiln.test", "content-type": "image/jpeg", "content-length": "10"}
     whole = len(request())
-    assert plain.read(request()) == ("/predict", fields, whole - len(BODY), whole, True)
-    assert plain.read(request()[:-3]) == ("/predict", fields, whole - len(BODY), whole, True)
+    assert plain.read(request()) == ("/predict", "", fields, whole - len(BODY), whole, True)
+    assert plain.read(request()[:-3]) == ("/predict", "", fields, whole - len(BODY), whole, True)
     more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
     found = plain.read(request(*more))
     assert found is not None
     assert found.fields == fields | {"x-request-id": "a-1", "connection": "Keep-Alive"}
     assert request(*more)[found.begins :] == BODY
+
+
+def test_a_query_and_a_key_are_read() -> None:
+    found = plain.read(
+        request(b"authorization: Bearer a b", b"X-Api-Key:c", line=b"POST /predict?model=a_b-1&top= HTTP/1.1")
+    )
+    assert found is not None
+    assert (found.path, found.query) == ("/predict", "model=a_b-1&top=")
+    assert found.fields["authorization"] == "Bearer a b"
+    assert found.fields["x-api-key"] == "c"
+    found = plain.read(request(line=b"POST /predict? HTTP/1.1"))
+    assert found is not None
+    assert (found.path, found.query) == ("/predict", "")
 
 
 def test_one_that_waits_for_a_word_is_plain_once_that_is_said() -> None:
@@ -52,7 +65,13 @@ def test_one_that_waits_for_a_word_is_plain_once_that_is_said() -> None:
         request()[: -len(BODY) - 1],
         request() + b"P",
         request(line=b"POST /predict HTTP/1.0"),
-        request(line=b"POST /predict?top=1 HTTP/1.1"),
+        request(line=b"POST /predict?top=%31 HTTP/1.1"),
+        request(line=b"POST /predict?model=a+b HTTP/1.1"),
+        request(line=b"POST /predict?a?b HTTP/1.1"),
+        request(line=b"POST /predict#a HTTP/1.1"),
+        request(line=b"POST /pre%64ict HTTP/1.1"),
+        request(b"X-API-Key: one", b"X-API-Key: two"),
+        request(b"Authorization: Bearer one", b"authorization: Bearer two"),
         request(line=b"POST http://kiln.test/predict HTTP/1.1"),
         request(line=b"PUT /predict HTTP/1.1"),
         request(line=b"POST  /predict HTTP/1.1"),
