@@ -17,14 +17,14 @@ from typing import Any
 
 from rich.console import Console
 
-from . import dialects, machine, memory, nginx, outputs, report, rounds, stages, starts, switches, wrk, zoo
+from . import dialects, forms, machine, memory, nginx, outputs, report, rounds, stages, starts, switches, wrk, zoo
 from .figures import Goal, Spread, ratio, ratio_of_medians, steps
 from .peers import command, known
 from .processes import Failed, end_on_sigterm
 from .rounds import Series
 
-NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo", "dialects")
-_POSTED = {"kiln", "nginx", "tutorial", "dialects"}  # by wrk
+NAMES = (*rounds.NAMES, "start", "memory", "stages", "switches", "zoo", "forms", "dialects")
+_POSTED = {"kiln", "nginx", "tutorial", "forms", "dialects"}  # by wrk
 _WORKERS = (2, 3, 4)
 _IMPOSSIBLE = 1.1  # of what the model alone manages; a little more than 1 for the noise
 
@@ -39,6 +39,7 @@ class Findings:
     memory: dict[int, Spread] = field(default_factory=dict)
     switches: switches.Findings | None = None
     zoo: dict[str, zoo.Series] = field(default_factory=dict)
+    forms: forms.Findings | None = None
     dialects: dialects.Findings | None = None
 
     def goals(self) -> list[Goal]:
@@ -63,6 +64,7 @@ class Findings:
             more = Spread(tuple(steps([self.memory[workers].median for workers in _WORKERS])))
             found.append(Goal("memory of each further worker", more, 40, unit=" MB", digits=0))
         found += [goal for name, series in self.zoo.items() for goal in series.goals(name)]
+        found += self.forms.goals() if self.forms else []
         found += self.dialects.goals() if self.dialects else []
         return found + (self.switches.goals() if self.switches else [])
 
@@ -74,6 +76,7 @@ class Findings:
             best = max(_ratio(kiln, bare, "per_second").values)
             if best > _IMPOSSIBLE:
                 found.append(f"Kiln / bare loop is not valid: {best:.2f} in one round. Others took the machine.")
+        found += self.forms.faults() if self.forms else []
         found += self.dialects.faults() if self.dialects else []
         if self.switches and (failures := self.switches.failures):
             found.append(f"{len(failures)} requests failed while versions switched: {failures[0]}")
@@ -91,6 +94,7 @@ class Findings:
             "memory_mb": {str(workers): spread.to_json() for workers, spread in self.memory.items()},
             "switches": self.switches.to_json() if self.switches else {},
             "zoo": {name: series.to_json() for name, series in self.zoo.items()},
+            "forms": self.forms.to_json() if self.forms else {},
             "dialects": self.dialects.to_json() if self.dialects else {},
         }
 
@@ -125,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _show(console: Console, findings: Findings) -> None:
     report.findings(console, findings.series, findings.stages, findings.starts, findings.memory)
     report.zoo(console, findings.zoo)
+    report.forms(console, findings.forms)
     report.dialects(console, findings.dialects)
     report.goals(console, findings.goals(), findings.faults())
 
@@ -132,7 +137,7 @@ def _show(console: Console, findings: Findings) -> None:
 def _measure(console: Console, names: Collection[str], count: int, seconds: int) -> Findings:
     findings, wanted = Findings(), set(names)
     if not wrk.available() and wanted & _POSTED:
-        console.print("[yellow]wrk is not installed: kiln, nginx, tutorial and dialects are left out.[/]")
+        console.print("[yellow]wrk is not installed: kiln, nginx, tutorial, forms and dialects are left out.[/]")
         wanted -= _POSTED
     if nginx.program() is None and "nginx" in wanted:
         console.print("[yellow]nginx is not installed: Kiln behind it is left out.[/]")
@@ -154,6 +159,8 @@ def _measure(console: Console, names: Collection[str], count: int, seconds: int)
                 findings.memory[workers] = Spread((memory.kiln(workers),))
         if "switches" in wanted:
             findings.switches = switches.measure(status.update)
+        if "forms" in wanted:
+            findings.forms = forms.measure(count, seconds, status.update)
         if "dialects" in wanted:
             findings.dialects = dialects.measure(count, seconds, status.update)
         if "zoo" in wanted:

@@ -14,33 +14,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import servers, wrk, zoo
+from . import servers, zoo
+from .asking import Question, Series, in_turns
 from .figures import Goal, Spread, ratio
-from .processes import Failed, running
-from .servers import PHOTO, Server
+from .processes import running
+from .servers import PHOTO
 
 MODEL = "MobileNetV2"
 SMALL = "mean"
 FORMS = ("picture", "base64", "binary", "json", "rounded json", "binary, small model", "json, small model")
 _DIGITS = 6
-_WARM_UP = 1  # seconds
 _CONNECTIONS = 8
 _DECODED = 200  # times
-
-
-@dataclass
-class Series:
-    """One form, a figure a round. cpu_ms: time on a CPU for one answer, of all of Kiln's processes."""
-
-    per_second: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -81,14 +72,6 @@ class Findings:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Question:
-    file: Path
-    path: str
-    kind: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 def measure(rounds: int, seconds: int, tell: Callable[[str], None]) -> Findings:
     """Build the model, serve it, and ask it in each form in turns."""
     with tempfile.TemporaryDirectory(prefix="kiln-dialects-") as name:
@@ -100,33 +83,9 @@ def measure(rounds: int, seconds: int, tell: Callable[[str], None]) -> Findings:
                 program.check()
         tensor, decode_ms = _decoded(folder / "store" / MODEL / "1")
         questions = _questions(folder, tensor)
-        found = Findings({form: Series() for form in FORMS}, decode_ms)
         tell(f"starting {MODEL}")
         with servers.kiln(store=folder / "store", model=MODEL, expected='"label"') as server:
-            for question in questions.values():
-                _ask(server, question, _WARM_UP)
-            for number in range(1, rounds + 1):
-                for form, question in questions.items():
-                    tell(f"round {number} of {rounds}: {form}")
-                    result, cpu_ms = _ask(server, question, seconds)
-                    series = found.forms[form]
-                    series.per_second.append(result.per_second)
-                    series.cpu_ms.append(cpu_ms)
-                    series.faults += [result.fault] if result.fault else []
-        return found
-
-
-def _ask(server: Server, question: _Question, seconds: int) -> tuple[wrk.Result, float]:
-    """(what wrk found, milliseconds on a CPU for an answer)"""
-    url = f"http://127.0.0.1:{server.port}{question.path}"
-    before = sum(server.program.cpu_seconds().values())
-    result = wrk.run(url, question.file, seconds, _CONNECTIONS, question.kind, headers=question.headers)
-    spent = sum(server.program.cpu_seconds().values()) - before
-    server.program.check()
-    if not result.requests:
-        raise Failed(f"Nothing was answered at {question.path}.")
-    server.program.settle()
-    return result, spent / result.requests * 1e3
+            return Findings(in_turns(server, questions, rounds, seconds, _CONNECTIONS, tell), decode_ms)
 
 
 def _decoded(bundle: Path) -> tuple[np.ndarray, float]:
@@ -143,7 +102,7 @@ def _decoded(bundle: Path) -> tuple[np.ndarray, float]:
     return tensor[np.newaxis], (time.process_time() - started) / _DECODED * 1e3
 
 
-def _questions(folder: Path, tensor: np.ndarray) -> dict[str, _Question]:
+def _questions(folder: Path, tensor: np.ndarray) -> dict[str, Question]:
     from model.bundle import read
 
     raw = tensor.astype("<f4").tobytes()
@@ -159,21 +118,21 @@ def _questions(folder: Path, tensor: np.ndarray) -> dict[str, _Question]:
         one = {"name": name, "shape": list(tensor.shape), "datatype": "FP32", **more}
         return json.dumps({"inputs": [one]}).encode()
 
-    def binary(model: str) -> _Question:
+    def binary(model: str) -> Question:
         head = described(model, parameters={"binary_data_size": len(raw)})
         length = {"Inference-Header-Content-Length": str(len(head))}
         file = write(f"{model}.binary", head + raw)
-        return _Question(file, f"/v2/models/{model}/infer", "application/octet-stream", length)
+        return Question(file, f"/v2/models/{model}/infer", "application/octet-stream", length)
 
-    def listed(model: str, data: list[float], name: str = "json") -> _Question:
+    def listed(model: str, data: list[float], name: str = "json") -> Question:
         file = write(f"{model}.{name}", described(model, data=data))
-        return _Question(file, f"/v2/models/{model}/infer", "application/json")
+        return Question(file, f"/v2/models/{model}/infer", "application/json")
 
     picture = base64.b64encode(PHOTO.read_bytes()).decode()
     rows = write("rows.json", json.dumps({"instances": [{"b64": picture}]}).encode())
     questions = (
-        _Question(PHOTO, "/predict", "image/jpeg"),
-        _Question(rows, f"/v1/models/{MODEL}:predict", "application/json"),
+        Question(PHOTO, "/predict", "image/jpeg"),
+        Question(rows, f"/v1/models/{MODEL}:predict", "application/json"),
         binary(MODEL),
         listed(MODEL, numbers),
         listed(MODEL, rounded, "rounded"),

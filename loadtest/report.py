@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import dialects as forms
+from . import asking, rounds
+from . import dialects as protocols
+from . import forms as ways
 from . import zoo as zoos
 from .figures import Goal, Spread
-from .rounds import Series
 
 _TITLES = {"kiln": "Kiln", "nginx": "behind nginx", "bare": "bare loop", "tutorial": "tutorial stack"}
 
@@ -38,7 +39,7 @@ def machine(console: Console, facts: Mapping[str, str], warning: str) -> None:
 
 def findings(
     console: Console,
-    series: Mapping[str, Series],
+    series: Mapping[str, rounds.Series],
     stages: Mapping[str, Spread],
     starts: Mapping[str, Spread],
     memory: Mapping[int, Spread],
@@ -86,18 +87,25 @@ def zoo(console: Console, found: Mapping[str, zoos.Series]) -> None:
     console.print(table)
 
 
-def dialects(console: Console, found: forms.Findings | None) -> None:
+def forms(console: Console, found: ways.Findings | None) -> None:
+    """Each way to post a picture."""
+    if found:
+        _series(console, f"{ways.MODEL}, 2 workers, by the way in which the picture is posted", found.ways)
+
+
+def dialects(console: Console, found: protocols.Findings | None) -> None:
     """Each form of a request to the same model."""
     if not found:
         return
-    table = _table(
-        f"{forms.MODEL}, 2 workers, by the form of the request", "", "answers a second", "CPU ms of an answer"
-    )
-    for form, series in found.forms.items():
-        figures = (Spread(tuple(series.per_second)).text(0), Spread(tuple(series.cpu_ms)).text())
-        table.add_row(form, *figures)
-    console.print(table)
+    _series(console, f"{protocols.MODEL}, 2 workers, by the form of the request", found.forms)
     console.print(f"Decoding the picture takes {found.decode_ms:.2f} ms of it.")
+
+
+def _series(console: Console, title: str, found: Mapping[str, asking.Series]) -> None:
+    table = _table(title, "", "answers a second", "CPU ms of an answer")
+    for name, series in found.items():
+        table.add_row(name, Spread(tuple(series.per_second)).text(0), Spread(tuple(series.cpu_ms)).text())
+    console.print(table)
 
 
 def goals(console: Console, found: Sequence[Goal], faults: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from loadtest import bench, dialects, figures, report, switches, wrk, zoo
+from loadtest import asking, bench, dialects, figures, forms, report, switches, wrk, zoo
 from loadtest.bench import Findings
 from loadtest.figures import Goal, Spread
 from loadtest.rounds import Series
@@ -232,17 +232,31 @@ def test_large_networks_without_wrk_are_judged_without_the_service() -> None:
     report.zoo(Console(file=io.StringIO()), {"ResNet50": series})
 
 
-def test_the_forms_of_a_request() -> None:
-    forms = {
-        "picture": dialects.Series([100.0, 110.0], [10.0, 9.0]),
-        "base64": dialects.Series([95.0, 99.0], [10.5, 10.0]),
-        "binary": dialects.Series([120.0, 121.0], [10.0, 8.0]),
-        "json": dialects.Series([60.0, 55.0], [20.0, 20.0]),
-        "rounded json": dialects.Series([61.0, 56.0], [19.0, 19.0]),
-        "binary, small model": dialects.Series([120.0, 121.0], [10.0, 8.0]),
-        "json, small model": dialects.Series([40.0, 11.0], [30.0, 30.0], ["3 answers were not 2xx"]),
+def test_the_ways_to_post_a_picture() -> None:
+    ways = {
+        forms.RAW: asking.Series([100.0, 110.0], [1.7, 1.7]),
+        "form": asking.Series([98.0, 99.0], [1.8, 1.8], ["2 answers were not 2xx"]),
     }
-    found = Findings(dialects=dialects.Findings(forms, 1.0))
+    found = Findings(forms=forms.Findings(ways))
+    assert {goal.name: goal.figure.values for goal in found.goals()} == {"form / raw body": (0.98, 0.9)}
+    assert found.faults() == ["form is not valid: 2 answers were not 2xx"]
+    output = io.StringIO()
+    report.forms(Console(file=output, width=200), found.forms)
+    assert "1.80" in output.getvalue()
+    assert json.loads(json.dumps(found.to_json()))["forms"]["ways"]["form"]["per_second"] == [98.0, 99.0]
+
+
+def test_the_forms_of_a_request() -> None:
+    asked = {
+        "picture": asking.Series([100.0, 110.0], [10.0, 9.0]),
+        "base64": asking.Series([95.0, 99.0], [10.5, 10.0]),
+        "binary": asking.Series([120.0, 121.0], [10.0, 8.0]),
+        "json": asking.Series([60.0, 55.0], [20.0, 20.0]),
+        "rounded json": asking.Series([61.0, 56.0], [19.0, 19.0]),
+        "binary, small model": asking.Series([120.0, 121.0], [10.0, 8.0]),
+        "json, small model": asking.Series([40.0, 11.0], [30.0, 30.0], ["3 answers were not 2xx"]),
+    }
+    found = Findings(dialects=dialects.Findings(asked, 1.0))
     figures = {goal.name: goal.figure.values for goal in found.goals()}
     assert figures["V2: binary tensor / JSON"] == (2.0, 2.2)
     assert figures["both to the small model"] == (3.0, 11.0)
