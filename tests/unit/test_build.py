@@ -417,6 +417,32 @@ def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, s
     assert outcome(bundle, "keras").agreement == 1.0
 
 
+@pytest.mark.parametrize(
+    ("units", "last", "scores", "told"),
+    [
+        (2, None, "", "not to 1"),  # logits that happen to be from 0 to 1
+        (2, None, "as_is", "not to 1"),
+        (2, "exponential", "as_is", "not from 0 to 1"),
+        (1, "exponential", "as_is", "not from 0 to 1"),
+        (2, None, "softmax", ""),
+        (2, "softmax", "", ""),
+        (1, "sigmoid", "", ""),
+    ],
+)
+def test_scores_that_are_no_probabilities_are_told(
+    tmp_path: Path, units: int, last: str | None, scores: str, told: str
+) -> None:
+    small, half = keras.initializers.RandomUniform(-0.01, 0.01, seed=13), keras.initializers.Constant(0.25)
+    layer = keras.layers.Dense(units, last, kernel_initializer=small, bias_initializer=half)
+    model = keras.Sequential([keras.Input((6,)), layer])
+    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog"), scores=scores), exporters={})
+    found = report.doubts(bundle)
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+    assert not told or f"--scores {'softmax' if units == 2 else 'sigmoid'}" in found[0]
+    assert report.as_json(bundle)["warnings"] == found
+
+
 def test_without_labels_values_are_answered_as_they_are(tmp_path: Path) -> None:
     keras.utils.set_random_seed(13)
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1)])
