@@ -176,7 +176,7 @@ def _send_bytes(bundle: Bundle, names: Sequence[str]) -> str:
     """By TensorFlow Serving's protocol, which has a form for bytes."""
     instance = {tensor.name: _example(tensor, bytes_too=tensor.name in names) for tensor in _sized(bundle)}
     body = json.dumps({"instances": [instance if len(bundle.inputs) > 1 else next(iter(instance.values()))]})
-    files = " ".join(['"$(base64 -w0 FILE)"'] * body.count("%s"))
+    files = " ".join(["\"$(base64 < FILE | tr -d '\\n')\""] * body.count("%s"))
     url = shlex.quote(f"{URL}/v1/models/{bundle.name}:predict")
     return f"printf {shlex.quote(body)} {files} | curl -H 'Content-Type: application/json' -d @- {url}"
 

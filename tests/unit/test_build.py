@@ -404,7 +404,8 @@ def test_files_of_pictures_are_taken_as_bytes(tmp_path: Path) -> None:
     assert np.allclose(answers, source(np.array(files, object))[0])
     assert bundle.prove(engine_of(bundle, "keras")) < 1e-6
     command = report.curl(bundle)
-    assert command.startswith("""printf '{"instances": [{"b64": "%s"}]}' "$(base64 -w0 FILE)" | curl """)
+    encoded = r"""$(base64 < FILE | tr -d '\n')"""  # GNU's and BSD's have no option in common that leaves lines out
+    assert command.startswith(f"""printf '{{"instances": [{{"b64": "%s"}}]}}' "{encoded}" | curl """)
     assert command.endswith("/v1/models/m:predict")
 
 
