@@ -404,7 +404,8 @@ def test_files_of_pictures_are_taken_as_bytes(tmp_path: Path) -> None:
     assert np.allclose(answers, source(np.array(files, object))[0])
     assert bundle.prove(engine_of(bundle, "keras")) < 1e-6
     command = report.curl(bundle)
-    assert command.startswith("""printf '{"instances": [{"b64": "%s"}]}' "$(base64 -w0 FILE)" | curl """)
+    encoded = r"""$(base64 < FILE | tr -d '\n')"""  # GNU's and BSD's have no option in common that leaves lines out
+    assert command.startswith(f"""printf '{{"instances": [{{"b64": "%s"}}]}}' "{encoded}" | curl """)
     assert command.endswith("/v1/models/m:predict")
 
 
@@ -415,6 +416,32 @@ def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, s
     bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog")), exporters={})
     assert bundle.scores == scores
     assert outcome(bundle, "keras").agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    ("units", "last", "scores", "told"),
+    [
+        (2, None, "", "not to 1"),  # logits that happen to be from 0 to 1
+        (2, None, "as_is", "not to 1"),
+        (2, "exponential", "as_is", "not from 0 to 1"),
+        (1, "exponential", "as_is", "not from 0 to 1"),
+        (2, None, "softmax", ""),
+        (2, "softmax", "", ""),
+        (1, "sigmoid", "", ""),
+    ],
+)
+def test_scores_that_are_no_probabilities_are_told(
+    tmp_path: Path, units: int, last: str | None, scores: str, told: str
+) -> None:
+    small, half = keras.initializers.RandomUniform(-0.01, 0.01, seed=13), keras.initializers.Constant(0.25)
+    layer = keras.layers.Dense(units, last, kernel_initializer=small, bias_initializer=half)
+    model = keras.Sequential([keras.Input((6,)), layer])
+    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog"), scores=scores), exporters={})
+    found = report.doubts(bundle)
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+    assert not told or f"--scores {'softmax' if units == 2 else 'sigmoid'}" in found[0]
+    assert report.as_json(bundle)["warnings"] == found
 
 
 def test_without_labels_values_are_answered_as_they_are(tmp_path: Path) -> None:

@@ -224,6 +224,17 @@ def test_help_needs_nothing(bare, arguments):
     assert len(result.stdout.splitlines()) < 24
 
 
+def test_what_is_said_of_python_is_what_is_taken(bare):
+    script = (ROOT / "kiln").read_text()
+    serve, full = (re.search(rf"^{name}=(\d+) ", script, re.MULTILINE)[1] for name in ("SERVE_MAX", "FULL_MAX"))
+    said = " ".join(bare.run("help").stdout.split())
+    assert f"3.11 to 3.{full}, the newest for TensorFlow; 3.{serve} will do for run" in said
+    assert (
+        f"3.12 or 3.{full}; for `./kiln run` without the engine `keras`, 3.{serve} will do"
+        in (ROOT / "README.md").read_text()
+    )
+
+
 @pytest.mark.parametrize("command", ["server", "", "do_run", "--version"])
 def test_unknown_command(bare, command):
     result = bare.run(command)
