@@ -235,7 +235,8 @@ templates() { # FOLDER
     mkdir -p "$1"
     cp "$here"/packer/*.pkr.hcl "$1"
     tar -C "$root" --exclude=__pycache__ --exclude=./model/training --owner=0 --group=0 --numeric-owner --sort=name \
-        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs/operations.md ./model ./requirements/serve.txt ./requirements/tracing.txt
+        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs ./model ./README.md ./CHANGELOG.md ./SECURITY.md \
+        ./requirements/{serve,keras,tracing}.txt
     printf 'commit = "%s"\n' "$commit" >"$1/commit.auto.pkrvars.hcl"
     if command -v packer >/dev/null; then
         packer fmt -check "$1"

@@ -9,7 +9,8 @@
 #   provision.sh              set up; under systemd also start, reload or restart what changed
 #   provision.sh --packages   only print the system packages that it needs
 #
-#   KILN_EXTRAS=tracing       what the service shall have beyond serving; remembered for later runs (empty: no more)
+#   KILN_EXTRAS="keras tracing"  what the service shall have beyond serving, one or both: the engine keras, for models that
+#                             no compiled engine runs; traces. Remembered for later runs (empty: no more)
 #   KILN_COMMIT=...           names the commit where the checkout has no git
 #
 # pip takes its settings from the environment (PIP_INDEX_URL, PIP_CONFIG_FILE, ...), as always.
@@ -24,7 +25,8 @@ source=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 home=/opt/kiln
 store=/srv/kiln/store
 notes=/var/lib/kiln-provision
-parts=(app model deploy api.py gunicorn.conf.py requirements docs BUILD)
+pages=(README.md CHANGELOG.md SECURITY.md) # and docs: what the settings, the units and each other point to
+parts=(app model deploy api.py gunicorn.conf.py requirements docs "${pages[@]}" BUILD)
 
 # --- Before anything is changed -----------------------------------------------------------------------------------------
 
@@ -36,11 +38,13 @@ problems=()
 [[ $# -eq 0 ]] || problems+=("unknown argument $1: the head of this file says how to use it")
 [[ $(id -u) == 0 ]] || problems+=("run it as root")
 command -v apt-get >/dev/null || problems+=("it needs Debian 12 or Ubuntu 24.04 or newer, and found no apt-get")
-for part in api.py app model/store deploy/image/blocks.sh requirements/serve.txt requirements/tracing.txt; do
+for part in api.py app model/store deploy/image/blocks.sh requirements/{serve,keras,tracing}.txt docs "${pages[@]}"; do
     [[ -e $source/$part ]] || problems+=("$source/$part is missing: run it from a whole checkout")
 done
-extras=${KILN_EXTRAS-$(cat "$notes/extras" 2>/dev/null || :)}
-[[ -z $extras || $extras == tracing ]] || problems+=("KILN_EXTRAS=$extras must be tracing or empty")
+read -r -a extras <<<"${KILN_EXTRAS-$(cat "$notes/extras" 2>/dev/null || :)}"
+for extra in "${extras[@]}"; do
+    [[ $extra == keras || $extra == tracing ]] || problems+=("KILN_EXTRAS: $extra must be keras or tracing")
+done
 if [[ ${#problems[@]} -gt 0 ]]; then
     printf 'provision: %s\n' "${problems[@]}" >&2
     exit 1
@@ -166,11 +170,10 @@ owned /etc/kiln/kiln.env 0640 root:kiln
 step "Code: gathered, root's, so that the service cannot change itself"
 folder "$home" 0755 root:root
 rests
-mkdir "$staged/requirements" "$staged/docs"
-for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
-install -m 0644 "$source/api.py" "$staged"
-install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"
-install -m 0644 "$source/docs/operations.md" "$staged/docs"
+mkdir "$staged/requirements"
+for part in app model deploy docs; do gather "$source/$part" "$staged/$part"; done
+(cd "$source" && install -m 0644 api.py "${pages[@]}" "$staged")
+install -m 0644 "$source"/requirements/{serve,keras,tracing}.txt "$staged/requirements"
 ln -s deploy/gunicorn.conf.py "$staged/gunicorn.conf.py"
 new=()
 for part in "${parts[@]}"; do
@@ -179,15 +182,16 @@ for part in "${parts[@]}"; do
 done
 
 step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use.
-pins=$staged/requirements/${extras:-serve}.txt
-venv=$home/venv-$(cat "$pins" <(python3 -V) | sha256sum | cut -c 1-12)
+# Named by what is in it, with a link to the one in use. Each extra's pins hold those of serving.
+pins=("${extras[@]:-serve}")
+pins=("${pins[@]/%/.txt}")
+venv=$home/venv-$(cd "$staged/requirements" && cat "${pins[@]}" <(python3 -V) | sha256sum | cut -c 1-12)
 if [[ ! -f $venv/.complete ]]; then
     unfinished=$venv
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: -r "$pins"
+        --require-hashes --only-binary :all: "${pins[@]/#/--requirement=$staged/requirements/}"
     touch "$venv/.complete"
     unfinished=''
     changed "$venv"
@@ -309,8 +313,8 @@ if booted; then
         fi
     done
 fi
-if [[ ${KILN_EXTRAS+given} && $extras != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
-    printf '%s\n' "$extras" >"$notes/extras"
+if [[ ${KILN_EXTRAS+given} && ${extras[*]} != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
+    printf '%s\n' "${extras[*]}" >"$notes/extras"
 fi
 rests
 done_with code units socket logs nginx-reload nginx-restart

@@ -37,8 +37,9 @@ def load(name: str, file: Path, threads: int = 1) -> Engine:
         module = importlib.import_module(f"{__name__}.{name.partition('-')[0]}")
     except ModuleNotFoundError as missing:
         raise EngineMissing(
-            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. Install it "
-            "(requirements.txt in a checkout names it), or take another engine that the bundle has."
+            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. Install it: "
+            "KILN_EXTRAS=keras deploy/image/provision.sh on a node, requirements/keras.txt elsewhere. Or take another "
+            "engine, if the bundle has one."
         ) from missing
     engine: Engine = module.load(file, threads)
     return engine

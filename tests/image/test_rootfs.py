@@ -286,7 +286,9 @@ def test_a_changed_socket_is_made_anew_and_no_other(node: Node) -> None:
 @pytest.fixture
 def checkout(node: Node) -> Iterator[str]:
     """A copy of the checkout on the node, to be changed. Gives its provision.sh."""
-    node.run("sh", "-c", "mkdir /tmp/kiln && cd /mnt && cp -R api.py app model deploy requirements docs /tmp/kiln/")
+    node.run(
+        "sh", "-c", "mkdir /tmp/kiln && cd /mnt && cp -R *.md api.py app model deploy requirements docs /tmp/kiln/"
+    )
     yield "/tmp/kiln/deploy/image/provision.sh"
     node.run("rm", "-rf", "/tmp/kiln")
     node.run("env", "KILN_EXTRAS=", PROVISION)

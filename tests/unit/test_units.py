@@ -218,7 +218,7 @@ def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
     result = subprocess.run([script, "red"], env=environment, capture_output=True, text=True)
     assert result.returncode == 1
     assert "unknown argument red" in result.stderr
-    assert "KILN_EXTRAS=colour must be tracing or empty" in result.stderr
+    assert "KILN_EXTRAS: colour must be keras or tracing" in result.stderr
     for part in ("api.py", "app", "requirements/serve.txt", "deploy/image/blocks.sh"):
         assert f"{tmp_path}/{part} is missing" in result.stderr
     assert result.stdout == ""
