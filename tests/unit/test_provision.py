@@ -198,3 +198,33 @@ def test_code_that_cannot_be_imported_is_refused(
 def test_the_installed_command_is_for_the_folder_of_the_node() -> None:
     assert "cd /opt/kiln && exec venv/bin/python -B -m deploy.node" in (IMAGE / "kiln").read_text()
     assert "/usr/local/bin/kiln" in (IMAGE / "provision.sh").read_text()
+
+
+# --- What is read on a node
+
+
+def code_of_a_node(out: Path) -> Path:
+    """What provision.sh installs of a checkout, as `./kiln bake --target packer` packs it."""
+    bake = [IMAGE / "bake.sh", "--target", "packer", "--out", out, "--cache", out / "cache"]
+    subprocess.run(bake, check=True, capture_output=True)
+    subprocess.run(["tar", "-C", out, "-xzf", out / "packer" / "kiln.tar.gz"], check=True)
+    return out
+
+
+def test_what_an_installed_file_points_to_is_installed(tmp_path: Path) -> None:
+    home = code_of_a_node(tmp_path)
+    script = (home / "deploy" / "image" / "provision.sh").read_text()
+    [pages] = re.findall(r"^pages=\((.*?)\)", script, re.MULTILINE)
+    assert set(pages.split()) == {path.name for path in home.glob("*.md")}
+    assert "for part in app model deploy docs; do gather" in script
+    for file in (home / "deploy" / "systemd").iterdir():
+        for name in re.findall(r"/opt/kiln/(\S+\.md)", file.read_text()):
+            assert (home / name).is_file(), f"{file.name}: {name}"
+        assert not re.search(r"(?<!/)\bREADME\.md", file.read_text()), file.name  # of which folder?
+    missing = [
+        f"{page.relative_to(home)}: {target}"
+        for page in (*home.glob("*.md"), *(home / "docs").glob("*.md"), home / "deploy" / "image" / "README.md")
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert missing == []
