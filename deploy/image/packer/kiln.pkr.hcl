@@ -68,6 +68,7 @@ build {
     inline = [
       "mkdir /run/kiln-source",
       "tar -C /run/kiln-source -xzf /tmp/kiln.tar.gz",
+      "if [ -d /run/kiln-source/own ]; then export KILN_OWN=/run/kiln-source/own; fi",
       "bash /run/kiln-source/deploy/image/provision.sh",
       "curl --fail --silent --show-error --retry 30 --retry-connrefused http://127.0.0.1/ready",
       "bash /run/kiln-source/deploy/image/seal.sh",
