@@ -34,6 +34,7 @@ from deploy.doctor.checks import (
     timeouts,
 )
 from deploy.doctor.findings import Findings, Level
+from model import engines
 from tests.servers import NGINX_CONF, short_folder
 
 pytestmark = pytest.mark.unit
@@ -462,6 +463,14 @@ def test_the_store(tmp_path: Path) -> None:
     assert "no model 'lion'" in problems(store.check(make(tmp_path, store=folder, model="lion")))
     (folder / "catdog" / "1" / "model.tflite").write_bytes(b"short")
     assert "model.tflite is incomplete" in problems(store.check(make(tmp_path, store=folder)))
+
+
+def test_a_model_whose_engine_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engines._PACKAGES, "keras", "not_in_this_environment")
+    assert problems(store.check(make(tmp_path))) == ""  # litert runs it
+    found = problems(store.check(make(tmp_path, engine="keras")))
+    assert "catdog version 1 is run by keras: the package not_in_this_environment is not here" in found
+    assert "KILN_EXTRAS=keras" in found
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,9 @@ def pins(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / file).read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements/serve.txt", "requirements/train.txt"])
+@pytest.mark.parametrize(
+    "file", ["requirements.txt", *(f"requirements/{name}.txt" for name in ("serve", "tracing", "keras", "train"))]
+)
 def test_requirements_are_pinned_by_hash_and_name_no_registry(file):
     text = (ROOT / file).read_text()
     assert "./kiln lock" in text.splitlines()[1]
@@ -200,7 +202,8 @@ def test_requirements_are_pinned_by_hash_and_name_no_registry(file):
 
 def test_requirements_agree_with_each_other():
     full = pins("requirements.txt")
-    assert pins("requirements/serve.txt").items() <= full.items()
+    for extra in ("tracing", "keras"):
+        assert pins("requirements/serve.txt").items() <= pins(f"requirements/{extra}.txt").items() <= full.items()
     train = pins("requirements/train.txt")
     assert {name: train[name] for name in train.keys() & full.keys()} == {
         name: full[name] for name in train.keys() & full.keys()
