@@ -169,7 +169,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     if problems:
         raise BuildError("\n".join(problems))
 
-    from .report import Steps, as_json, curl, description, doubts, reasons, run, table
+    from .report import Steps, as_json, curl, description, doubts, on_a_node, reasons, run, table
 
     _quiet()
     with Steps(Console(stderr=True), stop.check) as steps:
@@ -210,7 +210,8 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
     console.print("\n".join((*reasons(bundle), *doubts(bundle))))
     if proposal := "" if how is not None or options.preprocess == "none" else _proposal(source):
         console.print(proposal)
-    console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
+    serve = f"serve it    {run(bundle, STORE)}{on_a_node(bundle)}"
+    console.print(f"\nThe bundle  {bundle.folder}\n{serve}\nask it      {curl(bundle)}")
 
 
 def _proposal(source: Source) -> str:

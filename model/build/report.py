@@ -145,6 +145,13 @@ def run(bundle: Bundle, default_store: Path) -> str:
     return f"{launcher} run --store {shlex.quote(str(store))} --model {bundle.name}"
 
 
+def on_a_node(bundle: Bundle) -> str:
+    """What a node needs that such a machine does not have by itself; empty where it has all."""
+    if bundle.default_engine != "keras":
+        return ""
+    return "\non a node   once: sudo KILN_EXTRAS=keras deploy/image/provision.sh (TensorFlow runs this model)"
+
+
 def curl(bundle: Bundle) -> str:
     """A command that asks the model, once it is served; it works as it stands, but for FILE where it takes bytes."""
     if names := _of_bytes(bundle):

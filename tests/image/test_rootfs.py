@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNITS = ("kiln.service", "kiln.socket", "nginx.service", "kiln-logs.timer")
 PROVISION = "/mnt/deploy/image/provision.sh"
+RATE = 150  # requests a second of all clients together; nginx.conf lets an address have 200
 
 
 # --- The image, before it ever runs
@@ -418,7 +419,7 @@ def test_a_first_run_that_was_interrupted_is_made_good(node: Node) -> None:
 
 @contextlib.contextmanager
 def load(node: Node, photo: bytes, kept: int = 2, new: int = 2) -> Iterator[list[object]]:
-    """Clients that post one photo after the other. Gives what came.
+    """Clients that post one photo after the other, below the rate that nginx lets an address have. Gives what came.
 
     kept, new: how many of them keep their connections, and make a new one each time.
     """
@@ -434,15 +435,17 @@ def load(node: Node, photo: bytes, kept: int = 2, new: int = 2) -> Iterator[list
                     outcomes.append(200 if answer.status_code == 200 else f"{answer.status_code} {answer.text}")
                 except requests.RequestException as lost:
                     outcomes.append(repr(lost))
+                stop.wait(count / RATE)
 
-    threads = [threading.Thread(target=client, args=(number < kept,)) for number in range(kept + new)]
+    count = kept + new
+    threads = [threading.Thread(target=client, args=(number < kept,)) for number in range(count)]
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: len(outcomes) >= kept + new, "the first answers")
+        wait_for(lambda: len(outcomes) >= count, "the first answers")
         yield outcomes
-        count = len(outcomes)
-        wait_for(lambda: len(outcomes) > count + 20, "answers afterwards")
+        before = len(outcomes)
+        wait_for(lambda: len(outcomes) > before + 20, "answers afterwards")
     finally:
         stop.set()
         for thread in threads:
