@@ -706,6 +706,8 @@ def test_what_is_printed_of_a_bundle(rows: Bundle) -> None:
     assert "labels a, b, c; scores as_is" in report.description(rows)
     assert report.run(rows, rows.folder.parents[1]).endswith("kiln run")
     assert f"--store {rows.folder.parents[1]} --model rows" in report.run(rows, ROOT)
+    assert report.on_a_node(rows._replace(default_engine="litert")) == ""
+    assert "KILN_EXTRAS=keras" in report.on_a_node(rows._replace(default_engine="keras"))
 
 
 def sent_by(bundle: Bundle, folder: Path) -> str:
