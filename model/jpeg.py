@@ -36,7 +36,7 @@ _NO_JPEG = Header(None, 0)
 
 
 def header(data: bytes) -> Header:
-    """Read what stands before the picture, and count the scans where there may be several."""
+    """Read what stands before the picture, and count the scans where there may be several. Raises MemoryError."""
     if not data.startswith(b"\xff\xd8\xff"):
         return _NO_JPEG
     tags, one_scan = _walk(data)
@@ -45,7 +45,9 @@ def header(data: bytes) -> Header:
         return Header(None, scans)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
+    except MemoryError:
+        raise
+    except Exception:  # ValueError where it is damaged, KeyError where its colours are sampled as it does not know
         return Header(None, scans)
     return Header((width, height) if colours in ("YCbCr", "Gray") else None, scans)
 
@@ -60,15 +62,18 @@ def parts(found: tuple[int, int], wanted: tuple[int, int]) -> int:
 
 
 def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Image.Image | None:
-    """An ordinary JPEG as RGB; None where it is damaged. At the scale that Pillow's draft mode takes.
+    """An ordinary JPEG as RGB, at the scale that Pillow's draft mode takes; None where that fails in any way.
 
     found: the header's size. wanted: (width, height) that the picture is going to be resized to.
+    Raises MemoryError.
     """
     count = parts(found, wanted)
     width, height = (-(-side // count) for side in found)
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, strict=True)
-    except ValueError:
+    except MemoryError:
+        raise
+    except Exception:
         return None
     return Image.fromarray(pixels)
 

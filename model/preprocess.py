@@ -82,7 +82,6 @@ _DECODE_FAULTS = (
     TypeError,
     AttributeError,
     OverflowError,
-    MemoryError,
     Image.DecompressionBombError,
 )
 
@@ -258,7 +257,13 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
-    budget = budget or Budget(limits)
+    try:
+        return _decode(data, wanted, limits, budget or Budget(limits))
+    except MemoryError as fault:  # there is none, or a damaged file asks for too much
+        raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
+
+
+def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget) -> Image.Image:
     found, scans = jpeg.header(data)
     if found is not None:
         _check_size(found, limits)
@@ -278,8 +283,6 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
         tiff.set_right(picture)
         picture.load()
         return _to_rgb(_upright(picture))
-    except MemoryError as fault:  # there is none, or a damaged file asks for too much
-        raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
     except _DECODE_FAULTS as fault:
         raise errors.BrokenPicture(
             "The picture ends early or is damaged. Check that the whole file was sent, or save it again and retry."

@@ -215,6 +215,25 @@ def jpeg_of_separate_colours(picture: Image.Image, scans: int) -> bytes:
     return data[: data.index(SCAN)] + scan * scans + b"\xff\xd9"
 
 
+def jpeg_of_tall_samples(picture: Image.Image) -> bytes:
+    """A JPEG with a sample of colour for every four lines (4:4:1), each colour in a scan of its own.
+
+    It is what a lossless turn makes of 4:1:1.
+    """
+    width, height = picture.size
+    luma, *chroma = picture.convert("YCbCr").split()
+    parts = [encoded(part, "JPEG") for part in (luma, *(part.resize((width, -(-height // 4))) for part in chroma))]
+    frame = parts[0].index(b"\xff\xc0")
+    tables = frame + 2 + int.from_bytes(parts[0][frame + 2 : frame + 4])  # those of a grey JPEG are always the same
+    sizes = struct.pack(">HBHHB", 17, 8, height, width, 3) + b"\x01\x14\x00\x02\x11\x00\x03\x11\x00"
+    scans = [
+        SCAN + bytes((8, 1, number, 0, 0, 63, 0)) + part[part.index(SCAN) + 10 : -2]
+        for number, part in enumerate(parts, 1)
+    ]
+    head = parts[0][:frame] + b"\xff\xc0" + sizes + parts[0][tables : parts[0].index(SCAN)]
+    return head + b"".join(scans) + b"\xff\xd9"
+
+
 def cuts(data: bytes, count: int = 24) -> list[int]:
     """Lengths at which to cut a file short: its first bytes one by one, then evenly over the rest.
 

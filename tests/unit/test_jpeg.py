@@ -12,7 +12,7 @@ from PIL import Image
 from model import jpeg
 from model.errors import BrokenPicture, PictureTooLarge
 from model.preprocess import Limits, decode
-from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours
+from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours, jpeg_of_tall_samples
 
 pytestmark = pytest.mark.unit
 
@@ -64,6 +64,34 @@ def test_what_is_not_ordinary_is_left_alone() -> None:
         CAT.replace(b"\xff\xda", b"\xda\xff"),
     ):
         assert jpeg.header(data).size is None
+
+
+def test_what_the_quick_decoder_does_not_know_is_pillows() -> None:
+    cat = Image.open(io.BytesIO(CAT))
+    data = jpeg_of_tall_samples(cat)
+    assert jpeg.header(data) == (None, 3)
+    shown = decode(data, cat.size, Limits())
+    assert np.abs(np.asarray(shown).astype(int) - np.asarray(cat)).mean() < 6
+
+
+@pytest.mark.parametrize("fault", [KeyError, RuntimeError, OverflowError])
+@pytest.mark.parametrize("name", ["decode_jpeg_header", "decode_jpeg"])
+def test_whatever_the_quick_decoder_raises(name: str, fault: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault(6)
+
+    monkeypatch.setattr(jpeg.simplejpeg, name, fail)
+    assert decode(CAT, (500, 375), Limits()).size == (500, 375)
+
+
+@pytest.mark.parametrize("name", ["decode_jpeg_header", "decode_jpeg"])
+def test_no_memory_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(jpeg.simplejpeg, name, fail)
+    with pytest.raises(PictureTooLarge, match="memory"):
+        decode(CAT, (500, 375), Limits())
 
 
 @pytest.mark.parametrize("end", [len(CAT) // 2, len(CAT) - 40])
