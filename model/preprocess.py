@@ -63,6 +63,16 @@ _RANGES: dict[str, tuple[_Channels, _Channels]] = {
 }
 
 _ORIENTATION = 0x0112
+# By its value; 1 is upright. Pillow turns TIFFs as it loads them, and others only where it can write all their tags.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Of a progressive JPEG. Encoders make some ten; libjpeg-turbo advises a limit.
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
@@ -282,7 +292,9 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
     try:
         tiff.set_right(picture)
         picture.load()
-        return _to_rgb(_upright(picture))
+        turn = _turn(picture)
+        picture = _to_rgb(picture)  # the one before is let go of
+        return picture if turn is None else picture.transpose(turn)
     except _DECODE_FAULTS as fault:
         raise errors.BrokenPicture(
             "The picture ends early or is damaged. Check that the whole file was sent, or save it again and retry."
@@ -352,17 +364,15 @@ def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Obey the EXIF orientation. Most files have none, and then the tags are not parsed at all."""
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What the EXIF orientation asks for. Most files have none, and then the tags are not parsed at all."""
     info = picture.info
-    if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info or picture.format == "TIFF"):
-        return picture
+    if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info):
+        return None
     try:
-        if picture.getexif().get(_ORIENTATION, 1) == 1:
-            return picture
-        return ImageOps.exif_transpose(picture)
+        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     except _DECODE_FAULTS:  # a damaged tag block says nothing about the pixels
-        return picture
+        return None
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

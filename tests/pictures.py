@@ -112,6 +112,26 @@ def turned(picture: Image.Image, orientation: int) -> bytes:
     return encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif)
 
 
+Tag = tuple[int, int, int, bytes]  # its number, its type, how many values, and these
+
+
+def tags(orientation: int, *others: Tag, gps: tuple[Tag, ...] = ()) -> bytes:
+    """A block of Exif tags as no library would write it: others in its first directory, gps in that of the place."""
+    first = sorted([(ORIENTATION, 3, 1, struct.pack(">H", orientation)), *others])
+    gps_at = 8 + 2 + 12 * (len(first) + 1) + 4
+    first.append((0x8825, 4, 1, struct.pack(">I", gps_at)))
+    beyond_at = gps_at + 2 + 12 * len(gps) + 4
+    data, beyond = b"Exif\0\0MM\0*\0\0\0\x08", b""
+    for directory in (first, gps):
+        data += struct.pack(">H", len(directory))
+        for tag, kind, count, value in directory:
+            if len(value) > 4:
+                value, beyond = struct.pack(">I", beyond_at + len(beyond)), beyond + value
+            data += struct.pack(">HHI", tag, kind, count) + value.ljust(4, b"\0")
+        data += bytes(4)
+    return data + beyond
+
+
 # --- Encoders for what Pillow reads and does not write --------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import zlib
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from model import errors, grey, preprocess
 from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
+from tests.pictures import Tag, tags
 
 pytestmark = pytest.mark.unit
 
@@ -183,6 +185,56 @@ def test_exif_orientation_is_obeyed(orientation: int, kind: str) -> None:
         options["tiffinfo"] = {0x0112: orientation}
     data = encoded(stored, kind, **options, **({} if kind == "TIFF" else {"exif": exif}))
     assert difference(data, scene(600, 400)) < 3
+
+
+_SIGNED_RATIONAL, _BYTE, _ASCII = 10, 1, 2
+UNUSUAL: dict[str, dict[str, Tag]] = {  # Pillow reads such tags, and cannot write them
+    "gps": {
+        "altitude below zero": (6, _SIGNED_RATIONAL, 1, struct.pack(">ii", -48, 1)),
+        "longitude below zero": (4, _SIGNED_RATIONAL, 3, struct.pack(">6i", -48, 1, 0, 1, 0, 1)),
+        "reference of the altitude as text": (5, _ASCII, 2, b"0\0"),
+        "version as text": (0, _ASCII, 5, b"2.2\0\0"),
+        "latitude as text": (2, _ASCII, 6, b"48.20\0"),
+        "time as text": (7, _ASCII, 9, b"12:00:00\0"),
+        "differential as text": (30, _ASCII, 2, b"0\0"),
+        "direction as text": (17, _ASCII, 4, b"180\0"),
+    },
+    "others": {
+        "resolution as text": (0x011A, _ASCII, 3, b"72\0"),
+        "resolution below zero": (0x011A, _SIGNED_RATIONAL, 1, struct.pack(">ii", -72, 1)),
+        "unit as text": (0x0128, _ASCII, 2, b"2\0"),
+        "width as text": (0x0100, _ASCII, 4, b"600\0"),
+        "positions as bytes": (0x0213, _BYTE, 1, b"\1"),
+    },
+}
+
+
+@pytest.mark.parametrize(("where", "name"), [(where, name) for where, tags in UNUSUAL.items() for name in tags])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_no_other_tag_switches_the_orientation_off(kind: str, where: str, name: str) -> None:
+    tag = UNUSUAL[where][name]
+    exif = tags(6, gps=(tag,)) if where == "gps" else tags(6, tag)
+    data = encoded(scene(600, 400).transpose(TURNS[6]), kind, quality=95, exif=exif)
+    assert difference(data, scene(600, 400)) < 3
+
+
+@pytest.mark.parametrize("orientation", [1, *TURNS])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_is_obeyed_beside_an_unusual_tag(orientation: int, kind: str) -> None:
+    stored = scene(600, 400)
+    stored = stored.transpose(TURNS[orientation]) if orientation in TURNS else stored
+    tag = UNUSUAL["gps"]["altitude below zero"]
+    data = encoded(stored, kind, quality=95, exif=tags(orientation, gps=(tag,)))
+    assert difference(data, scene(600, 400)) < 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_every_mode_is_turned(orientation: int, mode: str) -> None:
+    stored = Image.linear_gradient("L").resize((30, 20)).rotate(20)
+    stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257) if mode == "I;16" else stored.convert(mode)
+    upright, turned = (decode(encoded(stored, "PNG", exif=tags(turn)), (30, 20), LIMITS) for turn in (1, orientation))
+    assert turned.transpose(TURNS[orientation]).tobytes() == upright.tobytes()
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
