@@ -7,7 +7,7 @@ import ctypes
 import logging
 from typing import Any
 
-from PIL import Image, ImageFile, TiffImagePlugin, _imaging
+from PIL import Image, ImageFile, TiffImagePlugin, TiffTags, _imaging
 
 _BITS, _COLOURS = TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLESPERPIXEL
 _PLANES = TiffImagePlugin.PLANAR_CONFIGURATION
@@ -20,6 +20,7 @@ def set_right(picture: Image.Image) -> None:
     """Before it is loaded: have the pixels read as the file means them. Does nothing to other formats."""
     if not isinstance(picture, TiffImagePlugin.TiffImageFile) or not picture.tile:
         return
+    _forget_what_is_not_of_the_pixels(picture)
     tags = picture.tag_v2
     separate = not picture.use_load_libtiff and tags.get(_PLANES) == _SEPARATE
     if picture.use_load_libtiff:
@@ -31,6 +32,15 @@ def set_right(picture: Image.Image) -> None:
         args = (f"{picture.mode};16N", False, tags.offset)
         picture.tile = [ImageFile._Tile("libtiff", (0, 0, *picture._tile_size), 0, args)]
         picture.use_load_libtiff = True
+
+
+def _forget_what_is_not_of_the_pixels(picture: TiffImagePlugin.TiffImageFile) -> None:
+    """Pillow would fail at a block of XMP that is not of bytes, and at a place of further tags below zero."""
+    if not isinstance(picture.info.get("xmp"), bytes):
+        picture.info.pop("xmp", None)
+    tags = picture.getexif()
+    for directory in TiffTags.TAGS_V2_GROUPS:
+        tags.pop(directory, None)
 
 
 def _in_native_order(args: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from model.errors import UnsupportedPicture
 from model.preprocess import Limits, decode
@@ -127,3 +127,13 @@ for path in sys.argv[1:]:
     process = subprocess.run([sys.executable, "-c", code, *paths], cwd=ROOT, capture_output=True, text=True, check=True)
     assert process.stdout.split() == ["broken", "broken"]
     assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(700, 2, "<x/>"), (700, 4, 5), (34665, 9, -5), (34853, 9, -100)],  # XMP, Exif and the place, of types they are not
+)
+def test_tags_that_are_not_of_the_pixels_spoil_nothing(tag: int, kind: int, value: Any) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[tag], tags[tag] = kind, value
+    assert (shown(encoded(CAT, "TIFF", tiffinfo=tags)) == np.asarray(CAT)).all()
