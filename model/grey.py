@@ -28,7 +28,7 @@ def _tags(picture: Image.Image) -> Mapping[int, Any]:
 
 
 def to_8_bits(picture: Image.Image) -> Image.Image:
-    """Such a picture -> mode L. What is no number is black.
+    """Such a picture -> mode L. What is no number is black, what is transparent white.
 
     Raises UnsupportedPicture where the numbers have no range that is known.
     """
@@ -43,12 +43,15 @@ def to_8_bits(picture: Image.Image) -> Image.Image:
         if picture.mode == "I" and bits == 32 and not signed:
             values = values.view(np.uint32)  # Pillow knows no such mode
         scale = _guessed_scale(values, bits - signed)
+    clear = picture.info.get("transparency")  # one of the values, in PNGs
     grey = np.empty(values.shape, np.uint8)
     rows = max(1, _STRIP // values.shape[1])
     for top in range(0, len(values), rows):
         with np.errstate(over="ignore", invalid="ignore"):
             strip = np.nan_to_num(values[top : top + rows].astype(np.float32) * np.float32(scale))
         grey[top : top + rows] = np.clip(strip, 0, 255)
+        if clear is not None:
+            grey[top : top + rows][values[top : top + rows] == clear] = 255
     return Image.fromarray(255 - grey if tags.get(_MEANING) == _WHITE_IS_ZERO else grey)
 
 

@@ -291,6 +291,7 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
     budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
         tiff.set_right(picture)
+        png.set_right(picture, data)
         picture.load()
         turn = _turn(picture)
         picture = _to_rgb(picture)  # the one before is let go of

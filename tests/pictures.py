@@ -140,15 +140,19 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(pixels: np.ndarray, *, interlaced: bool = False) -> bytes:
-    """8 or 16 bits, grey (height, width) or RGB (height, width, 3)."""
+def png(pixels: np.ndarray, *, interlaced: bool = False, bits: int | None = None, clear: tuple[int, ...] = ()) -> bytes:
+    """8 or 16 bits, grey (height, width) or RGB (height, width, 3). bits: 1, 2 or 4 of grey are packed. clear: the
+    colour that is transparent.
+    """
     height, width = pixels.shape[:2]
     depth, colour = pixels.dtype.itemsize * 8, RGB if pixels.ndim == 3 else GREY
     passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [pixels]
     rows = (row for part in passes for row in part if row.size)
-    data = b"".join(b"\x00" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
+    packed = (_bits(row, bits) if bits else row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
+    data = b"".join(b"\x00" + row for row in packed)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits or depth, colour, 0, 0, interlaced))
+    header += chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear)) if clear else b""
+    return PNG_SIGNATURE + header + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
 
 
 def tiff(
@@ -202,8 +206,12 @@ def tiff(
 
 def _packed(numbers: np.ndarray) -> bytes:
     """12 bits each, most significant first, each row to whole bytes."""
-    bits = (numbers[..., None] >> np.arange(11, -1, -1)) & 1
-    return np.packbits(bits.reshape(len(numbers), -1).astype(np.uint8), axis=1).tobytes()
+    return b"".join(_bits(row, 12) for row in numbers)
+
+
+def _bits(row: np.ndarray, count: int) -> bytes:
+    """So many bits each, most significant first."""
+    return np.packbits((row[:, None] >> np.arange(count - 1, -1, -1) & 1).astype(np.uint8)).tobytes()
 
 
 # --- Files that mean harm -------------------------------------------------------------------------------------------
