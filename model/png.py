@@ -21,7 +21,7 @@ _EXIF, _XMP = b"eXIf", b"iTXt"  # which may say how the picture is to be turned
 # Pillow's names for how pixels lie in the file: of how many bits the transparent colour's numbers are.
 _BITS = {"L;2": 2, "L;4": 4, "L": 8, "RGB": 8}
 _HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"  # what is read of the 16 bits of each number
-_STRIP = 1 << 20  # pixels that are compared at a time
+_STRIP = 1 << 18  # pixels that are compared at a time
 _XMP_BEGINS = b"XML:com.adobe.xmp\x00\x00"  # by its standard not compressed
 
 

@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, grey, jpeg, png, tiff
+from . import errors, grey, jpeg, png, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -63,7 +63,7 @@ _RANGES: dict[str, tuple[_Channels, _Channels]] = {
 }
 
 _ORIENTATION = 0x0112
-# By its value; 1 is upright. Pillow turns TIFFs as it loads them, and others only where it can write all their tags.
+# By its value; 1 is upright. Pillow's own exif_transpose turns a picture only where it can write all its tags back.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -77,7 +77,7 @@ _TURNS = {
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 _LARGEST_TOGETHER = 4  # in one request
-_STRIP = 1 << 20  # pixels that are laid on white at a time
+_STRIP = 1 << 18  # pixels that are laid on white at a time
 _WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
@@ -290,11 +290,9 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
         picture.draft(None, (longest, longest))
     budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
-        tiff.set_right(picture)
-        png.set_right(picture, data)
-        picture.load()
-        turn = _turn(picture)
+        picture, orientation = _load(picture, data)
         picture = _to_rgb(picture)  # the one before is let go of
+        turn = _TURNS.get(orientation)
         return picture if turn is None else picture.transpose(turn)
     except _DECODE_FAULTS as fault:
         raise errors.BrokenPicture(
@@ -365,15 +363,29 @@ def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
-def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """What the EXIF orientation asks for. Most files have none, and then the tags are not parsed at all."""
+def _load(picture: Image.Image, data: bytes) -> tuple[Image.Image, int]:
+    """(the picture with its pixels as the file has them, its EXIF orientation)"""
+    if isinstance(picture, WebPImagePlugin.WebPImageFile):
+        return webp.first_frame(picture), _orientation(picture)
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        orientation = tiff.set_right(picture)
+        picture.load()
+        return picture, orientation
+    png.set_right(picture, data)
+    picture.load()
+    return picture, _orientation(picture)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """As the EXIF tags say. Most files have none, and then they are not parsed at all."""
     info = picture.info
     if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info):
-        return None
+        return 1
     try:
-        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+        orientation: int = picture.getexif().get(_ORIENTATION, 1)
     except _DECODE_FAULTS:  # a damaged tag block says nothing about the pixels
-        return None
+        return 1
+    return orientation
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

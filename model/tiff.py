@@ -7,20 +7,21 @@ import ctypes
 import logging
 from typing import Any
 
-from PIL import Image, ImageFile, TiffImagePlugin, TiffTags, _imaging
+from PIL import ImageFile, TiffImagePlugin, TiffTags, _imaging
 
 _BITS, _COLOURS = TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLESPERPIXEL
-_PLANES = TiffImagePlugin.PLANAR_CONFIGURATION
+_PLANES, _ORIENTATION = TiffImagePlugin.PLANAR_CONFIGURATION, 274
 _TOGETHER, _SEPARATE = 1, 2  # the colours of a pixel, or all pixels of a colour
 # libtiff gives numbers in the machine's order; Pillow's plugin reads these as the file's all the same.
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 
 
-def set_right(picture: Image.Image) -> None:
-    """Before it is loaded: have the pixels read as the file means them. Does nothing to other formats."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile) or not picture.tile:
-        return
-    _forget_what_is_not_of_the_pixels(picture)
+def set_right(picture: TiffImagePlugin.TiffImageFile) -> int:
+    """Before it is loaded: have the pixels read as the file means them. Returns the orientation, which is not obeyed.
+
+    Pillow would turn it while it still holds what it has read of the file.
+    """
+    orientation = _take_tags(picture)
     tags = picture.tag_v2
     separate = not picture.use_load_libtiff and tags.get(_PLANES) == _SEPARATE
     if picture.use_load_libtiff:
@@ -32,15 +33,22 @@ def set_right(picture: Image.Image) -> None:
         args = (f"{picture.mode};16N", False, tags.offset)
         picture.tile = [ImageFile._Tile("libtiff", (0, 0, *picture._tile_size), 0, args)]
         picture.use_load_libtiff = True
+    picture._size = picture._tile_size  # as it lies, which is what is going to be loaded
+    return orientation
 
 
-def _forget_what_is_not_of_the_pixels(picture: TiffImagePlugin.TiffImageFile) -> None:
-    """Pillow would fail at a block of XMP that is not of bytes, and at a place of further tags below zero."""
+def _take_tags(picture: TiffImagePlugin.TiffImageFile) -> int:
+    """The orientation; that and all that is not of the pixels is forgotten.
+
+    Pillow would fail at a block of XMP that is not of bytes, and at a place of further tags below zero.
+    """
     if not isinstance(picture.info.get("xmp"), bytes):
         picture.info.pop("xmp", None)
     tags = picture.getexif()
     for directory in TiffTags.TAGS_V2_GROUPS:
         tags.pop(directory, None)
+    orientation: int = tags.pop(_ORIENTATION, 1)
+    return orientation
 
 
 def _in_native_order(args: Any) -> Any:

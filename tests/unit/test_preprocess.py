@@ -228,13 +228,25 @@ def test_every_orientation_is_obeyed_beside_an_unusual_tag(orientation: int, kin
     assert difference(data, scene(600, 400)) < 3
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16"])
+MODES = [("PNG", mode) for mode in ("1", "L", "P", "LA", "RGBA", "I;16")]
+MODES += [("TIFF", mode) for mode in ("1", "L", "P", "RGBA", "CMYK", "I;16", "F")]
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES)
 @pytest.mark.parametrize("orientation", TURNS)
-def test_every_mode_is_turned(orientation: int, mode: str) -> None:
+def test_every_mode_is_turned(orientation: int, kind: str, mode: str) -> None:
     stored = Image.linear_gradient("L").resize((30, 20)).rotate(20)
     stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257) if mode == "I;16" else stored.convert(mode)
-    upright, turned = (decode(encoded(stored, "PNG", exif=tags(turn)), (30, 20), LIMITS) for turn in (1, orientation))
+    upright, turned = (
+        decode(
+            encoded(stored, kind, **({"tiffinfo": {0x0112: turn}} if kind == "TIFF" else {"exif": tags(turn)})),
+            (30, 20),
+            LIMITS,
+        )
+        for turn in (1, orientation)
+    )
     assert turned.transpose(TURNS[orientation]).tobytes() == upright.tobytes()
+    assert turned.transpose(TURNS[orientation]).size == upright.size
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
