@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, grey, jpeg, png, tiff, webp
+from . import errors, grey, jpeg, png, signatures, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -40,6 +40,7 @@ _PLUGINS = (
     WebPImagePlugin,
 )
 
+_DECODED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
 _RESAMPLING = {
@@ -303,10 +304,11 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise errors.EmptyPicture("The picture is empty (0 bytes). Send the file's content.")
-    kind = _sniff(data)
+    kind = signatures.picture_format(data)
     if kind is None:
-        raise errors.NotAPicture(f"The data is not a picture. Send a {ACCEPTED} file.")
-    if kind not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        what = signatures.advice(data)
+        raise errors.NotAPicture(f"The data is not a picture. {f'{what} ' if what else ''}Send a {ACCEPTED} file.")
+    if kind not in _DECODED:
         raise errors.UnsupportedPicture(f"{kind} pictures are not supported. Convert to {ACCEPTED}.")
     try:
         return Image.open(io.BytesIO(png.essential(data) if kind == "PNG" else data), formats=(kind,))
@@ -316,28 +318,6 @@ def _open(data: bytes) -> Image.Image:
         raise errors.BrokenPicture(
             f"The {kind} file is damaged, cut off, or of a variant that is not supported. Save it again and retry."
         ) from fault
-
-
-def _sniff(data: bytes) -> str | None:
-    """The format by its first bytes; None when it is none of those known."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith(b"BM"):
-        return "BMP"
-    if data.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
-    if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi") else None
-    if data.lstrip()[:5].lower() in (b"<svg ", b"<?xml") and b"<svg" in data[:1000].lower():
-        return "SVG"
-    return "JPEG 2000" if data[4:8] == b"jP  " else "PSD" if data.startswith(b"8BPS") else None
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
