@@ -7,6 +7,7 @@ so that there is one place for errors.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import simplejpeg
@@ -19,6 +20,10 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 # As it stands in a file: a scan's length is below 256. Within a scan 0xFF is followed by zero or a restart marker.
 _SCAN = b"\xff\xda\x00"
+_FEW_SCANS = 20  # so many are never too many
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_START, _END, _LEAST_WITH_LENGTH = 0xD8, 0xD9, 0xC0
+_MOST_MARKERS = 10_000
 
 
 class Header(NamedTuple):
@@ -40,7 +45,7 @@ def header(data: bytes) -> Header:
     if not data.startswith(b"\xff\xd8\xff"):
         return _NO_JPEG
     tags, one_scan = _walk(data)
-    scans = 1 if one_scan else data.count(_SCAN)
+    scans = 1 if one_scan else _scans(data)
     if tags:
         return Header(None, scans)
     try:
@@ -105,3 +110,21 @@ def _walk(data: bytes) -> tuple[bool, bool]:
             colours = -1 if marker in _PROGRESSIVE else data[place + 9]
         place += 2 + length
     return True, False
+
+
+def _scans(data: bytes) -> int:
+    """Those of the first picture in the file, as libjpeg finds them: others may follow it. No fewer, in any case."""
+    everywhere = data.count(_SCAN)
+    if everywhere <= _FEW_SCANS:
+        return everywhere
+    scans, place = 0, 2
+    for _ in range(_MOST_MARKERS):
+        found = _MARKER.search(data, place)
+        if found is None or data[found.end() - 1] == _END:
+            return scans
+        marker, place = data[found.end() - 1], found.end()
+        if marker < _LEAST_WITH_LENGTH or marker == _START:
+            continue
+        scans += marker == _START_OF_SCAN
+        place += int.from_bytes(data[place : place + 2])
+    return everywhere

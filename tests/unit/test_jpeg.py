@@ -139,6 +139,25 @@ def test_what_follows_the_picture_is_no_scan() -> None:
         assert decode(data + more, (128, 128), Limits()).mode == "RGB"
 
 
+def test_scans_of_pictures_behind_the_first_do_not_count() -> None:
+    """Telephones append previews."""
+    cat = Image.open(io.BytesIO(CAT))
+    data = jpeg_of_scans(cat, 10)
+    assert jpeg.header(data * 4).scans == 10
+    assert decode(data * 4, (128, 128), Limits(max_pixels=500 * 375)).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [b"", b"\xff\xfe\0\x04\xff\xd9", b"\xff\xd0", b"\xff\xff", b"\xff\x01", b"\0\xff\0", b"\xff\xfe\0\x02" * 20000],
+)
+def test_no_scan_of_the_first_picture_is_hidden(hidden: bytes) -> None:
+    data = jpeg_of_scans(Image.open(io.BytesIO(CAT)), 101)
+    last = data.rindex(b"\xff\xda\x00")
+    for place in (20, last, data.rindex(b"\xff\xda\x00", 0, last)):  # behind JFIF's segment, and between scans
+        assert jpeg.header(data[:place] + hidden + data[place:] + data).scans in (101, 202)
+
+
 def test_garbage_before_the_picture_hides_no_scans() -> None:
     data = jpeg_of_scans(Image.open(io.BytesIO(CAT)), 101)
     for garbage in (b"\x00", b"\xff\x00", b"\xff\xff", b"\xff\xd0", b"\xff\xfe\x00\x00", b"\xff\xfe\x00\x02"):
