@@ -18,6 +18,7 @@ _APP1 = 0xE1  # EXIF or XMP, which may say how the picture is to be turned
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15: the size, and how it is coded
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_ARITHMETIC = b"\xff\xc9"
 # As it stands in a file: a scan's length is below 256. Within a scan 0xFF is followed by zero or a restart marker.
 _SCAN = b"\xff\xda\x00"
 _FEW_SCANS = 20  # so many are never too many
@@ -81,6 +82,23 @@ def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Imag
     except Exception:
         return None
     return Image.fromarray(pixels)
+
+
+def with_end(data: bytes) -> bytes | None:
+    """A JPEG that lacks its last marker and nothing else, with it; None of any other data. Raises MemoryError.
+
+    libjpeg warns where the coded pixels end early, if they are Huffman's. Of several scans the last might be missing.
+    """
+    if not data.startswith(b"\xff\xd8\xff") or not _walk(data)[1] or _ARITHMETIC in data:
+        return None
+    whole = data + bytes((0xFF, _END))
+    try:
+        simplejpeg.decode_jpeg(whole, "RGB", min_width=1, min_height=1, strict=True)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    return whole
 
 
 def _walk(data: bytes) -> tuple[bool, bool]:

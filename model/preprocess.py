@@ -268,8 +268,14 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
+    budget = budget or Budget(limits)
     try:
-        return _decode(data, wanted, limits, budget or Budget(limits))
+        try:
+            return _decode(data, wanted, limits, budget)
+        except errors.BrokenPicture:
+            if (whole := jpeg.with_end(data)) is None:
+                raise
+            return _decode(whole, wanted, limits, budget)
     except MemoryError as fault:  # there is none, or a damaged file asks for too much
         raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
 

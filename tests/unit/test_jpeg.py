@@ -12,7 +12,7 @@ from PIL import Image
 from model import jpeg
 from model.errors import BrokenPicture, PictureTooLarge
 from model.preprocess import Limits, decode
-from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours, jpeg_of_tall_samples
+from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours, jpeg_of_tall_samples, tags
 
 pytestmark = pytest.mark.unit
 
@@ -101,6 +101,30 @@ def test_a_cut_file_is_broken(end: int) -> None:
     assert jpeg.decode(CAT[:end], found, (128, 128)) is None
     with pytest.raises(BrokenPicture):
         decode(CAT[:end], (128, 128), Limits())
+
+
+@pytest.mark.parametrize("how", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"exif": tags(6)}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_only_the_last_marker_is_missing(missing: int, mode: str, how: dict[str, object]) -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)).convert(mode), **how)
+    shown, meant = (decode(each, (500, 500), Limits()) for each in (data[:-missing], data))
+    assert shown.tobytes() == meant.tobytes()
+
+
+@pytest.mark.parametrize("how", [{}, {"restart_marker_rows": 1}, {"exif": tags(6)}, {"progressive": True}])
+def test_more_than_the_last_marker_is_missing(how: dict[str, object]) -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)), **how)
+    for missing in (*range(4, 40), *range(40, len(data) // 2, 997)):
+        with pytest.raises(BrokenPicture):
+            decode(data[:-missing], (500, 500), Limits())
+
+
+def test_of_several_scans_the_last_may_be_missing() -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)), progressive=True)
+    for end in (len(data) - 2, data.rindex(b"\xff\xda\x00")):
+        with pytest.raises(BrokenPicture):
+            decode(data[:end], (500, 500), Limits())
 
 
 def test_the_limits_hold_before_anything_is_decoded() -> None:
