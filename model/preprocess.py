@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, grey, jpeg, png, signatures, tiff, webp
+from . import errors, gif, grey, jpeg, png, signatures, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -352,7 +352,9 @@ def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
 def _load(picture: Image.Image, data: bytes) -> tuple[Image.Image, int]:
     """(the picture with its pixels as the file has them, its EXIF orientation)"""
     if isinstance(picture, WebPImagePlugin.WebPImageFile):
-        return webp.first_frame(picture), _orientation(picture)
+        return webp.first_frame(picture, data), _orientation(picture)
+    if isinstance(picture, GifImagePlugin.GifImageFile):
+        return gif.first_frame(picture), 1
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         orientation = tiff.set_right(picture)
         picture.load()

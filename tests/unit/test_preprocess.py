@@ -163,6 +163,48 @@ def test_transparent_palettes_and_grey_with_alpha() -> None:
     assert difference(encoded(Image.new("RGB", (20, 20), "lime"), "PNG", transparency=(0, 255, 0)), white) < 1
 
 
+def small_gif(frame: Image.Image, place: tuple[int, int], canvas: tuple[int, int]) -> bytes:
+    """A GIF whose only frame is smaller than its canvas, as tools that save space make them."""
+    data = bytearray(encoded(frame, "GIF"))
+    data[6:10] = struct.pack("<HH", *canvas)
+    at = data.index(b"," + bytes(4) + struct.pack("<HH", *frame.size))
+    data[at + 1 : at + 5] = struct.pack("<HH", *place)
+    return bytes(data)
+
+
+def small_webp(frame: Image.Image, place: tuple[int, int], canvas: tuple[int, int], count: int) -> bytes:
+    """An animated WebP without alpha, whose frames are smaller than its canvas. place: even numbers."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+
+    def small(*numbers: int) -> bytes:
+        return b"".join(number.to_bytes(3, "little") for number in numbers)
+
+    width, height = frame.size
+    held = encoded(frame, "WEBP", lossless=True)[12:]
+    shown = small(place[0] // 2, place[1] // 2, width - 1, height - 1, 100) + b"\0" + held
+    chunks = chunk(b"VP8X", b"\x02\0\0\0" + small(canvas[0] - 1, canvas[1] - 1)) + chunk(b"ANIM", bytes(6))
+    return b"RIFF" + chunk(b"", b"WEBP" + chunks + chunk(b"ANMF", shown) * count)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (60, 50), (40, 50)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_canvas_that_a_gif_leaves_is_white(mode: str, size: tuple[int, int]) -> None:
+    frame = scene(30, 20).convert(mode)
+    meant = Image.new("RGB", size, "white")
+    place = (size[0] - 30) // 2, (size[1] - 20) // 2
+    meant.paste(Image.open(io.BytesIO(encoded(frame, "GIF"))).convert("RGB"), place)
+    assert decode(small_gif(frame, place, size), size, LIMITS).tobytes() == meant.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_canvas_that_a_webp_leaves_is_white(count: int) -> None:
+    meant = Image.new("RGB", (60, 50), "white")
+    meant.paste(scene(30, 20), (10, 8))
+    assert decode(small_webp(scene(30, 20), (10, 8), (60, 50), count), (60, 50), LIMITS).tobytes() == meant.tobytes()
+
+
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
