@@ -321,6 +321,10 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as fault:
         raise errors.PictureTooLarge("The picture has far too many pixels. Scale it down.") from fault
     except _DECODE_FAULTS as fault:
+        if kind == "TIFF" and tiff.is_of_unknown_mode(data):
+            raise errors.UnsupportedPicture(
+                "The TIFF has channels or bits that are not read together. Save it as PNG, or as RGB or grey of 8 bits."
+            ) from fault
         raise errors.BrokenPicture(
             f"The {kind} file is damaged, cut off, or of a variant that is not supported. Save it again and retry."
         ) from fault

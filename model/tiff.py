@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import logging
 from typing import Any
 
 from PIL import ImageFile, TiffImagePlugin, TiffTags, _imaging
+
+from .errors import UnsupportedPicture
 
 _BITS, _COLOURS = TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLESPERPIXEL
 _PLANES, _ORIENTATION = TiffImagePlugin.PLANAR_CONFIGURATION, 274
@@ -16,11 +19,26 @@ _TOGETHER, _SEPARATE = 1, 2  # the colours of a pixel, or all pixels of a colour
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 
 
+_NO_DECODER = frozenset({"webp"})  # compressions that Pillow's libtiff is built without
+
+
+def is_of_unknown_mode(data: bytes) -> bool:
+    """Whether Pillow does not open it for its number of channels and bits, and not because it is damaged."""
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+    except SyntaxError as fault:
+        return "unknown pixel mode" in str(fault)
+    except Exception:  # damaged in some way
+        return False
+    return False
+
+
 def set_right(picture: TiffImagePlugin.TiffImageFile) -> int:
     """Before it is loaded: have the pixels read as the file means them. Returns the orientation, which is not obeyed.
 
-    Pillow would turn it while it still holds what it has read of the file.
+    Pillow would turn it while it still holds what it has read of the file. Raises UnsupportedPicture.
     """
+    _check(picture)
     orientation = _take_tags(picture)
     tags = picture.tag_v2
     separate = not picture.use_load_libtiff and tags.get(_PLANES) == _SEPARATE
@@ -35,6 +53,18 @@ def set_right(picture: TiffImagePlugin.TiffImageFile) -> int:
         picture.use_load_libtiff = True
     picture._size = picture._tile_size  # as it lies, which is what is going to be loaded
     return orientation
+
+
+def _check(picture: TiffImagePlugin.TiffImageFile) -> None:
+    """Raises UnsupportedPicture for what Pillow cannot decode, or would show as another picture."""
+    compression = picture.info.get("compression")
+    if compression in _NO_DECODER:
+        raise UnsupportedPicture(f"TIFFs compressed as {compression} are not read. Save it with LZW or Deflate.")
+    separate = picture.tag_v2.get(_PLANES) == _SEPARATE
+    if picture.mode == "La" or (picture.mode == "LA" and separate):
+        raise UnsupportedPicture(
+            "TIFFs of grey with transparency are not read where it is premultiplied or stored apart. Save it as PNG."
+        )
 
 
 def _take_tags(picture: TiffImagePlugin.TiffImageFile) -> int:

@@ -164,15 +164,18 @@ def tiff(
     deflated: bool = False,
     order: str = "<",
     orientation: int = 1,
+    alpha: int | None = None,
+    compression: int | None = None,
 ) -> bytes:
-    """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 3 or 4).
+    """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 2 to 4).
 
     meaning: PhotometricInterpretation; 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK. bits: 12 packs the numbers.
+    alpha: what the last channel is; 1 premultiplied, 2 not. compression: what the file claims, whatever it holds.
     planar: each colour by itself. order: of the bytes, as numpy has it. orientation: as in EXIF.
     """
     height, width = pixels.shape[:2]
     colours = pixels.shape[2] if pixels.ndim == 3 else 1
-    meaning = {1: 1, 3: 2, 4: 5}[colours] if meaning is None else meaning
+    meaning = {1: 1, 2: 1, 3: 2, 4: 5}[colours] if meaning is None else meaning
     stored = pixels.astype(pixels.dtype.newbyteorder(order))
     planes = [stored[..., colour] for colour in range(colours)] if planar and colours > 1 else [stored]
     strips = [_packed(plane) if bits == 12 else plane.tobytes() for plane in planes]
@@ -182,7 +185,7 @@ def tiff(
         (256, long, [width]),
         (257, long, [height]),
         (258, short, [bits or pixels.dtype.itemsize * 8] * colours),
-        (259, short, [8 if deflated else 1]),
+        (259, short, [compression or (8 if deflated else 1)]),
         (262, short, [meaning]),
         (273, long, [8 + sum(map(len, strips[:number])) for number in range(len(strips))]),
         (274, short, [orientation]),
@@ -192,6 +195,7 @@ def tiff(
         (284, short, [2 if planar else 1]),
         (339, short, [{"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]] * colours),
     ]
+    entries = sorted([*entries, (338, short, [alpha])]) if alpha else entries
     data = b"".join(strips)
     directory, beyond = struct.pack(order + "H", len(entries)), b""
     beyond_at = 8 + len(data) + 2 + 12 * len(entries) + 4

@@ -137,3 +137,28 @@ def test_tags_that_are_not_of_the_pixels_spoil_nothing(tag: int, kind: int, valu
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags.tagtype[tag], tags[tag] = kind, value
     assert (shown(encoded(CAT, "TIFF", tiffinfo=tags)) == np.asarray(CAT)).all()
+
+
+WITH_ALPHA = np.dstack([GREY, np.full_like(GREY, 128)])
+
+
+@pytest.mark.parametrize("how", EVERY_STORAGE)
+def test_grey_with_alpha(how: dict[str, Any]) -> None:
+    found = shown(tiff(WITH_ALPHA, alpha=2, **how))[..., 0].astype(int)
+    assert np.abs(found - (GREY * (128 / 255) + 127)).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (tiff(WITH_ALPHA, alpha=1), "premultiplied"),
+        (tiff(WITH_ALPHA, alpha=1, deflated=True), "premultiplied"),
+        (tiff(WITH_ALPHA, alpha=2, deflated=True, planar=True), "stored apart"),
+        (tiff(WITH_ALPHA, alpha=2, planar=True), "stored apart"),
+        (tiff(WITH_ALPHA.astype(np.uint16), alpha=2), "Save it as PNG"),
+        (tiff(np.asarray(CAT), compression=50001), "compressed as webp"),
+    ],
+)
+def test_what_is_not_read_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedPicture, match=said):
+        shown(data)
