@@ -540,8 +540,8 @@ def test_memory_for_pictures(tmp_path: Path) -> None:
         return " ".join(found.message for found in memory.check(make(tmp_path, **settings)))
 
     tight = {"workers": 2, "service": "MemoryMax=600M"}
-    assert "The largest pictures that are taken, one in each worker at a time, need 763 MiB more." in said(**tight)
-    assert "pictures" not in said(**tight, max_pixels=10_000_000)
+    assert "The largest pictures that are taken, one in each worker at a time, need 1,300 MiB more." in said(**tight)
+    assert "pictures" not in said(**tight, max_pixels=5_000_000)
 
 
 def test_memory(tmp_path: Path) -> None:
