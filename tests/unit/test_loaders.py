@@ -239,6 +239,38 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights))
 
 
+@pytest.mark.parametrize("name", ["m.keras", "mask_detector.model", "m", "M.H5", "m.json"])
+def test_files_are_known_by_what_they_hold(tmp_path: Path, name: str) -> None:
+    """tf.keras 2.3 to 2.11 wrote HDF5 into files of any name, .keras too."""
+    source = load(old_keras.save(tmp_path / name, old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.zip"])
+def test_an_archive_is_known_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    model = dense()
+    model.save(tmp_path / "m.keras")
+    source = load((tmp_path / "m.keras").rename(tmp_path / name))
+    (given,) = rows(source)
+    assert np.array_equal(source(given)[0], np.asarray(model(given)))
+
+
+def test_an_architecture_is_known_whatever_it_is_called(tmp_path: Path) -> None:
+    layers, weights = old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()
+    (tmp_path / "architecture.txt").write_text("\n" + old_keras.architecture(layers))
+    source = load(tmp_path / "architecture.txt", old_keras.save_weights(tmp_path / "w.weights", layers, weights))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+
+
+def test_an_archive_of_something_else(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "converted_keras.zip", "w") as archive:
+        archive.writestr("keras_model.h5", b"")
+    with pytest.raises(BuildError, match=r"is an archive without a Keras model .* unpack it and build that"):
+        load(tmp_path / "converted_keras.zip")
+
+
 # --- SavedModels and applications
 
 
