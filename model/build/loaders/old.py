@@ -12,7 +12,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old_config, old_functions, places
+from . import contents, old_config, old_functions, old_ops, places
 
 Assign = Callable[[keras.Model], None]
 
@@ -32,7 +32,8 @@ def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, al
             config = old_config.upgraded(config, file)
         custom = {"old_hard_sigmoid": old_hard_sigmoid} if old_config.has_hard_sigmoid(config) else {}
         kinds = {entry["class_name"] for entry in contents.walk(config)}
-        custom |= {name: made for name, made in old_functions.LAYERS.items() if name in kinds}
+        layers = old_functions.LAYERS | old_ops.LAYERS
+        custom |= {name: made for name, made in layers.items() if name in kinds}
     places.place(config, operations=not old_keras)
     legacy = saving_options.keras_option_scope(use_legacy_config=True)
     with contents.reasons(file), legacy, SafeModeScope(not unsafe), keras.saving.custom_object_scope(custom):

@@ -130,6 +130,8 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
         config = entry["config"] = {"name": entry.get("name", "sequential"), "layers": config}
     if not isinstance(config, dict):
         return
+    if entry["class_name"] == "TensorFlowOpLayer":
+        config["name"] = entry["name"]  # with the beginning that the operation's lacks
     if "layers" not in config:
         _layer(entry["class_name"], config, problems)
     elif entry["class_name"] == "Sequential" and config["layers"]:
