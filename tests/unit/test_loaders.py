@@ -290,6 +290,56 @@ def test_a_saved_model_of_a_plain_function(tmp_path: Path) -> None:
     assert multiply_adds(source) == 6
 
 
+def of_tensorflow_1(folder: Path, *, counts: bool = False) -> Path:
+    """As its builder wrote a graph, with variables that are no resources. counts: calls, in one of them."""
+    v1 = tf.compat.v1
+    with v1.Graph().as_default() as graph, v1.Session() as session:
+        left, right = (v1.placeholder(tf.float32, (None, 3), name) for name in ("b_left", "a_right"))
+        unused = v1.placeholder(tf.float32, (None, 1), "unused")
+        values = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+        weight = v1.get_variable("dense/weight", initializer=values, use_resource=False)
+        bias = v1.get_variable("bias", initializer=np.float32([1, 2]), use_resource=False)
+        total = tf.matmul(left - 2 * right, weight)
+        if counts:
+            bias = v1.assign_add(bias, [1.0, 1.0])
+        answers = {"z_total": total + bias, "a_chance": tf.nn.softmax(total), "left": left}
+        session.run(v1.global_variables_initializer())
+        takes = {"b": left, "a": right, "unused": unused}
+        info = v1.saved_model.build_tensor_info
+        signature = v1.saved_model.build_signature_def(
+            {name: info(tensor) for name, tensor in takes.items()},
+            {name: info(tensor) for name, tensor in answers.items()},
+            "tensorflow/serving/predict",
+        )
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+        assert {"VariableV2"} <= {node.op for node in graph.as_graph_def().node}
+    return folder
+
+
+def test_a_saved_model_of_tensorflow_1_keeps_its_variables(tmp_path: Path) -> None:
+    source = load(of_tensorflow_1(tmp_path / "m"))
+    assert [entry.name for entry in source.inputs] == ["a", "b", "unused"]
+    assert [entry.name for entry in source.outputs] == ["a_chance", "left", "z_total"]
+    assert sum(int(np.prod(weight.shape)) for weight in source.weights) == 8
+    right, left, _ = given = rows(source)
+    chance, same, total = source(*given)
+    wanted = (left - 2 * right) @ np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+    assert np.allclose(total, wanted + np.float32([1, 2]), atol=1e-5)
+    assert np.allclose(chance, np.exp(wanted) / np.exp(wanted).sum(1, keepdims=True), atol=1e-5)
+    assert np.array_equal(same, left)
+    source.save_graph(tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    for answer, expected in zip(again(*given), source(*given), strict=True):
+        assert np.allclose(answer, expected, atol=1e-6)
+
+
+def test_a_saved_model_of_tensorflow_1_that_changes_its_variables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"variables of TensorFlow 1 that cannot be kept: .* Freeze it"):
+        load(of_tensorflow_1(tmp_path / "m", counts=True))
+
+
 def test_a_model_that_keras_exported(tmp_path: Path) -> None:
     model = dense()
     model.export(tmp_path / "m", verbose=False)
