@@ -367,6 +367,41 @@ def test_an_application_with_its_weights(tmp_path: Path) -> None:
         load("keras.applications:MobileNetV9", None)
 
 
+@pytest.mark.parametrize("pooling", ["avg", "max", "None"])
+def test_an_application_without_its_top(tmp_path: Path, pooling: str) -> None:
+    model = keras.applications.MobileNet(
+        weights=None,
+        include_top=False,
+        input_shape=(32, 32, 3),
+        alpha=0.25,
+        pooling=None if pooling == "None" else pooling,
+    )
+    model.save_weights(tmp_path / "no_top.weights.h5")
+    variant = "keras.applications:MobileNet?alpha=0.25&input_shape=32,32,3"
+    source = load(f"{variant}&include_top=False&pooling={pooling}", tmp_path / "no_top.weights.h5")
+    (given,) = rows(source, 2)
+    assert np.allclose(source(given)[0], model(given), atol=1e-6)
+    with pytest.raises(
+        BuildError, match=r"no top, as its name says: build 'keras.*:MobileNet\?include_top=False&pooling"
+    ):
+        load(variant, tmp_path / "no_top.weights.h5")
+    (tmp_path / "no_top.weights.h5").rename(tmp_path / "w.weights.h5")
+    with pytest.raises(
+        BuildError, match=r"of another variant, .* or .*include_top=False&pooling=avg' for weights without"
+    ):
+        load(variant, tmp_path / "w.weights.h5")
+
+
+def test_options_of_applications_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "w.weights.h5").write_bytes(b"")
+    for option, message in (
+        ("include_top=no", "True or False, not 'no'"),
+        ("pooling=mean", "avg, max or None, not 'mean'"),
+    ):
+        with pytest.raises(BuildError, match=message):
+            load(f"keras.applications:MobileNet?{option}", tmp_path / "w.weights.h5")
+
+
 # --- What is refused
 
 
