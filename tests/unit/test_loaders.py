@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -457,6 +458,29 @@ def test_an_unknown_layer_of_keras_2_is_named(tmp_path: Path) -> None:
     layers.append(old_keras.layer("DenseFeatures", "features"))
     with pytest.raises(BuildError, match=r"needs the layer 'DenseFeatures'.*export"):
         load(old_keras.save(tmp_path / "m.h5", layers, {}))
+
+
+@pytest.mark.parametrize(
+    ("version", "way"),
+    [
+        ("1.2.2", "simple_save"),
+        ("2.0.4", "simple_save"),
+        ("2.3.1", "simple_save"),
+        ("2.2.4-tf", "saved_model.save"),
+        ("2.4.0", "saved_model.save"),
+        ("2.12.0", "saved_model.save"),
+        ("2.13.1", "model.export"),
+    ],
+)
+def test_the_way_out_is_one_that_the_keras_of_the_file_has(tmp_path: Path, version: str, way: str) -> None:
+    layers = [old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED)]
+    layers.append(old_keras.layer("LocallyConnected2D", "local"))
+    with h5py.File(old_keras.save(tmp_path / "m.h5", layers, {}), "a") as content:
+        content.attrs["keras_version"] = version.encode()
+    with pytest.raises(BuildError) as caught:
+        load(tmp_path / "m.h5")
+    found = [name for name in ("simple_save", "saved_model.save", "model.export") if f"{name}(" in str(caught.value)]
+    assert found == [way]
 
 
 def test_weights_alone_are_refused(tmp_path: Path) -> None:
