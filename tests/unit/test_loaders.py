@@ -453,6 +453,30 @@ def test_code_runs_only_when_the_user_says_so(tmp_path: Path, ending: str) -> No
     assert source.model is None, "the bundle holds the graph, not the code"
 
 
+def test_code_that_another_python_compiled_is_told_of(tmp_path: Path) -> None:
+    """lambda x: x * 2 + 1, as Keras 2.0.4 wrote it with Python 3.6."""
+    code = (
+        "\xe3\x01\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0S\0\0\0s\x0c\0\0\0|\0d\x01\x14\0d\x02\x17\0S\0)\x03N\xe9\x02\0\0\0"
+        "\xe9\x01\0\0\0\xa9\0)\x01\xda\x01xr\x03\0\0\0r\x03\0\0\0\xfa\x06old.py\xda\x08<lambda>\x9b\0\0\0s\0\0\0\0"
+    )
+    layers = [
+        old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED),
+        old_keras.layer(
+            "Lambda",
+            "double",
+            function=[code, None, None],
+            function_type="lambda",
+            output_shape=None,
+            output_shape_type="raw",
+            arguments={},
+        ),
+    ]
+    with pytest.raises(
+        BuildError, match=r"as another Python compiled it, and Python 3\.\d+ cannot read it.*simple_save"
+    ):
+        load(old_keras.save(tmp_path / "m.h5", layers, {}), allow_unsafe=True)
+
+
 def test_an_unknown_layer_of_keras_2_is_named(tmp_path: Path) -> None:
     layers = [old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED)]
     layers.append(old_keras.layer("DenseFeatures", "features"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,12 @@ import keras
 
 from ..errors import BuildError, reason
 
+_BYTECODE = re.compile(r"marshal|EOF read where")  # what Python says of code that another one compiled
 _MISSING = re.compile(
     r"(?:Could not locate (?P<kind>class|function|object)|Unknown (?P<old>[\w ]+?):) '(?P<name>[^']+)'"
 )
+
+_PYTHON = ".".join(platform.python_version_tuple()[:2])
 
 
 def walk(config: Any) -> Iterator[dict[str, Any]]:
@@ -61,6 +65,12 @@ def reasons(file: Path, version: str = "") -> Iterator[None]:
                 f"{file} needs the {what} {missing['name']!r}, which Keras {keras.__version__} does not have and whose "
                 f"code is not in the file. Where that code is, export the model's graph, {_export(version)}, and build "
                 "the folder."
+            ) from fault
+        if _BYTECODE.search(text):
+            raise BuildError(
+                f"{file} holds a Lambda layer's code as another Python compiled it, and Python {_PYTHON} cannot read "
+                f"it. Where the file was made, export the model's graph, {_export(version)}, and build the folder; or "
+                "make the model there without Lambda layers, and save it again."
             ) from fault
         raise BuildError(
             f"{file} cannot be loaded by Keras {keras.__version__}: {reason(fault)} If Keras loads it where it was "
