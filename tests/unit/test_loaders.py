@@ -393,6 +393,16 @@ def test_an_application_without_its_top(tmp_path: Path, pooling: str) -> None:
         load(variant, tmp_path / "w.weights.h5")
 
 
+def test_the_resnet_of_old_keras_had_another_order(tmp_path: Path) -> None:
+    layers = [old_keras.layer("Conv2D", name) for name in ("conv1", "res2a_branch2a", "bn2a_branch2a")]
+    weights = {"res2a_branch2a": [("kernel:0", np.zeros((1, 1, 64, 64), np.float32))]}
+    file = old_keras.save_weights(tmp_path / "w.h5", layers, weights)
+    with pytest.raises(
+        BuildError, match=r"of ResNet50 as older Keras had it, .*: \./kiln build MODEL.json --weights w"
+    ):
+        load("keras.applications:ResNet50?input_shape=32,32,3&include_top=False", file)
+
+
 def test_options_of_applications_are_checked(tmp_path: Path) -> None:
     (tmp_path / "w.weights.h5").write_bytes(b"")
     for option, message in (

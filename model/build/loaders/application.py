@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import h5py
 import keras
 
 from ..errors import BuildError, reason
 from ..source import Source, of_keras
+from .names import names
 
 OPTIONS = (
     *("alpha", "classes", "classifier_activation", "depth_multiplier", "dropout"),
     *("include_top", "input_shape", "minimalistic", "pooling"),
 )
+_OLD_RESNET = re.compile(r"\bres\d[a-z]\d*_branch")
 _POOLING = ("avg", "max", None)
 
 
@@ -50,6 +54,11 @@ def load(spec: str, weights: Path | None) -> Source:
 
 def _advice(name: str, arguments: dict[str, Any], weights: Path) -> str:
     """What to do about weights that do not fit."""
+    if _OLD_RESNET.search(" ".join(_layers_in(weights))):
+        return (
+            f"It is of {name} as older Keras had it, whose layers were in another order. Give its architecture, too, "
+            f"which model.to_json() writes there: ./kiln build MODEL.json --weights {weights.name}"
+        )
     no_top = f"'keras.applications:{name}?include_top=False&pooling=avg'"
     if arguments.get("include_top", True) and "notop" in weights.name.lower().replace("_", ""):
         return f"It has no top, as its name says: build {no_top}."
@@ -57,6 +66,15 @@ def _advice(name: str, arguments: dict[str, Any], weights: Path) -> str:
         "If it is of another variant, say which, as in "
         f"'keras.applications:{name}?input_shape=96,96,3&classes=10', or {no_top} for weights without the top."
     )
+
+
+def _layers_in(weights: Path) -> list[str]:
+    """Of a file of Keras 1 or 2; else nothing."""
+    try:
+        with h5py.File(weights, "r") as content:
+            return names(content.get("model_weights", content), "layer_names")
+    except OSError:
+        return []
 
 
 def _arguments(query: str) -> dict[str, Any]:
