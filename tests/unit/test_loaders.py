@@ -549,10 +549,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ("m.json", b'"[]"', "no Keras architecture"),
         ("m.json", json.dumps({"layers": []}).encode(), "no Keras architecture"),
         ("m.pb", b"x", "of no form that is taken"),
+        ("m.yaml", b"backend: tensorflow\nclass_name: Sequential", r"is YAML, which is not taken\..*model.to_json"),
+        ("m.yml", b"class_name: Model", "is YAML, which is not taken"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BuildError, match=message):
-            load(tmp_path / name, tmp_path / "m.h5" if name == "m.json" else None)
+            load(tmp_path / name, tmp_path / "m.h5" if name in ("m.json", "m.yaml") else None)
     with pytest.raises(BuildError, match="--weights goes with an architecture"):
         load(tmp_path / "m.keras", tmp_path / "m.h5")
     with pytest.raises(BuildError, match="does not exist"):

@@ -22,6 +22,7 @@ class Form(enum.Enum):
 
 # Of what begins as none of them does: it is damaged, and its loader says so.
 _BY_ENDING = {".keras": Form.ARCHIVE, ".h5": Form.HDF5, ".hdf5": Form.HDF5, ".json": Form.ARCHITECTURE}
+_YAML = (".yaml", ".yml")
 _JSON = (b"{", b'"')  # the latter where it was encoded twice
 _BEGINNING = 64  # bytes
 
@@ -35,6 +36,11 @@ def of(file: Path) -> Form:
     if file.stat().st_size == 0:
         raise BuildError(f"{file} is empty. Copy it again.")
     found = _by_content(file) or _BY_ENDING.get(file.suffix.lower())
+    if found is None and file.suffix.lower() in _YAML:
+        raise BuildError(
+            f"{file} is YAML, which is not taken. Write the architecture as JSON with the Keras that made it: "
+            "model.to_json(), of the model or of keras.models.model_from_yaml(text)."
+        )
     if found is None:
         raise BuildError(
             f"{file} is of no form that is taken: a .keras or .h5 file, an architecture .json with --weights, "
