@@ -163,7 +163,8 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
         except ModelError as error:
             problems.append(error.message)
 
-    names = checked(labels.read, options.labels) if options.labels else ()
+    notes: list[str] = []
+    names = checked(labels.read, options.labels, notes.append) if options.labels else ()
     proposed = checked(families.parse, options.preprocess) if options.preprocess not in ("", "none") else None
     problems += _problems(options)
     if problems:
@@ -202,10 +203,10 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
         )
         bundle = assemble.build(source, request, step=steps.step)
     if options.json:
-        print(json.dumps(as_json(bundle), indent=1))
+        print(json.dumps(as_json(bundle) | {"notes": notes}, indent=1))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print("\n".join(description(bundle)))
+    console.print("\n".join([*description(bundle), *notes]))
     console.print(table(bundle))
     console.print("\n".join((*reasons(bundle), *doubts(bundle))))
     if proposal := "" if how is not None or options.preprocess == "none" else _proposal(source):

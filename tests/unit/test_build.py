@@ -20,7 +20,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, golden, loaders, proof, reference, report  # noqa: E402
+from model.build import assemble, child, golden, loaders, proof, reference, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
@@ -598,6 +598,13 @@ def test_an_exporter_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ChildFailed, match=r"^took longer than 1 s$"):
         export(script("time.sleep(600)"), tmp_path, tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_tensorflow_says_of_a_graph_is_kept() -> None:
+    """It begins with a line that says nothing, and goes on with where in the graph."""
+    code = "import tensorflow as tf; print(tf.function(tf.gather)(tf.ones(3), tf.constant([5])))"
+    with pytest.raises(ChildFailed, match=r"^InvalidArgumentError: indices\[0\] = 5 is not in \[0, 3\)"):
+        child.run(["-c", code], timeout=300)
 
 
 def test_a_file_that_answers_otherwise_is_thrown_out_with_its_figures(tmp_path: Path, rows: Bundle) -> None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
+from . import old_cudnn
 from .names import names
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
@@ -34,6 +35,7 @@ def assign(model: keras.Model, group: Any) -> None:
     pairs: list[tuple[Any, np.ndarray]] = []
     for (layer, variables), (name, values) in zip(layers, saved, strict=True):
         values = _converted(layer, values, old=version.startswith("1"), flipped=theano)
+        values = old_cudnn.converted(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
         if wanted != found:
             problems.append(f"layer {layer.name!r} has weights of {wanted}, and {name!r} in the file {found}")
