@@ -17,8 +17,16 @@ const MAX_TEXT = byId("limit").textContent.trim();
 const ENVELOPE_BYTES = 300; // boundaries and headers of a multipart body around one file, without its name
 const ROWS = 5;
 const PATIENCE_MS = 120_000; // longer than any timeout of the server, so that the server's own message comes first
-const emptyRows = [...byId("scores").children].map((row) => row.cloneNode(true));
+const intro = document.querySelector(".intro");
+// What the page was made with fits one version and its labels; another may answer.
+const OWN_VERSION = intro.dataset.version;
+const OWN_WORDS = [...intro.children].map((node) => node.textContent);
+const ANY_WORDS = ["What is in the photo?", "Give the model a photo and see what it makes of it."];
+const ownRows = [...byId("scores").children].map((row) => row.cloneNode(true));
+const anyRows = ownRows.map(blank);
+const OWN_LABELS = ownRows.map((row) => row.querySelector(".label").textContent).filter(Boolean);
 
+let restingRows = ownRows; // on show while there is no answer
 let photo = null; // the file on show
 let pending = null; // AbortController of the newest request; an older one has lost and says nothing
 let previewUrl = null;
@@ -78,7 +86,8 @@ function reveal() {
   byId("answer").scrollIntoView({ block: "nearest", behavior });
 }
 
-function setFacts({ time = "–", requestId = "–" } = {}) {
+function setFacts({ answerer = "–", time = "–", requestId = "–" } = {}) {
+  byId("answerer").textContent = answerer;
   byId("time").textContent = time;
   byId("request-id").textContent = requestId || "–";
 }
@@ -94,7 +103,7 @@ function clearAnswer(verdict) {
   hideRetry();
   setVerdict(verdict);
   setFacts();
-  byId("scores").replaceChildren(...emptyRows.map((row) => row.cloneNode(true)));
+  byId("scores").replaceChildren(...restingRows.map((row) => row.cloneNode(true)));
 }
 
 function hideRetry() {
@@ -125,8 +134,15 @@ function showPhoto(file) {
   preview.src = url;
 }
 
+function blank(row) {
+  const item = row.cloneNode(true);
+  item.setAttribute("aria-hidden", "true");
+  item.querySelector(".label").textContent = "";
+  return item;
+}
+
 function row({ label, score }) {
-  const item = emptyRows[0].cloneNode(true);
+  const item = anyRows[0].cloneNode(true);
   item.removeAttribute("aria-hidden");
   item.querySelector(".label").textContent = label;
   item.querySelector(".score").textContent = percent(score);
@@ -134,7 +150,19 @@ function row({ label, score }) {
   return item;
 }
 
-function showAnswer({ top, time, requestId }) {
+/** Put the model that answered at the top of the page, and take words away that were made for other labels. */
+function follow({ name, version }, top) {
+  const span = document.createElement("span");
+  span.textContent = `version ${version}`;
+  document.querySelector(".model").replaceChildren(`${name} `, span);
+  const fits = version === OWN_VERSION
+    || (OWN_LABELS.length > 0 && top.every(({ label }) => OWN_LABELS.includes(label)));
+  [...intro.children].forEach((node, i) => (node.textContent = (fits ? OWN_WORDS : ANY_WORDS)[i]));
+  restingRows = fits ? ownRows : anyRows;
+}
+
+function showAnswer({ model, top, time, requestId }) {
+  follow(model, top);
   const rows = top.map(row);
   byId("scores").replaceChildren(...rows);
   byId("scores").getBoundingClientRect(); // lay out at zero first, so that the bars grow
@@ -143,7 +171,7 @@ function showAnswer({ top, time, requestId }) {
     item.querySelector(".bar span").style.setProperty("--share", String(share));
   });
   setVerdict(top[0].label, top[0].score);
-  setFacts({ time, requestId });
+  setFacts({ answerer: `${model.name}, version ${model.version}`, time, requestId });
   setState("done");
   reveal();
   announce(`Answer: ${top[0].label}, ${percent(top[0].score)}, in ${time}`);
@@ -211,10 +239,12 @@ async function readReply(response) {
     throw new Problem(title, body.error.message + advice, { mayRetry, requestId });
   }
   const top = body?.predictions?.[0]?.top;
-  const readable = Array.isArray(top) && top.length > 0
+  const model = body?.model;
+  const readable = typeof model?.name === "string" && typeof model.version === "string"
+    && Array.isArray(top) && top.length > 0
     && top.every((one) => typeof one?.label === "string" && Number.isFinite(one.score));
   if (!readable) throw foreignAnswer(response.status, requestId);
-  return { top: top.slice(0, ROWS), requestId };
+  return { model, top: top.slice(0, ROWS), requestId };
 }
 
 /** Post the file and give the answer with the time from the first byte out to the last byte in. */

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from tests import servers, stores
+
 if TYPE_CHECKING:
     from playwright.sync_api import FileChooser, Page
 
@@ -135,6 +137,9 @@ def assert_shows(page: "Page", answer: dict[str, Any]) -> None:
     assert page.text_content("#score") == rows[0]["text"]
     assert re.fullmatch(r"\d[\d,]* ms", page.text_content("#time"))
     assert best["label"] in page.text_content("#status"), "the answer is not announced"
+    model = answer["model"]
+    assert page.text_content("#answerer") == f"{model['name']}, version {model['version']}"
+    assert page.text_content(".model") == f"{model['name']} version {model['version']}"
 
 
 def predict_requests(page: "Page") -> list[str]:
@@ -239,7 +244,8 @@ def test_last_photo_wins(page: "Page", service: Any, photo_path: Path) -> None:
             const first = calls.push(options.signal) === 1;
             if (!first) return send(url, options);
             await new Promise((resolve) => (window.letGo = resolve));
-            return Response.json({predictions: [{label: "late", score: 1, top: [{label: "late", score: 1}]}]});
+            const model = {name: "catdog", version: "1"};
+            return Response.json({model, predictions: [{label: "late", score: 1, top: [{label: "late", score: 1}]}]});
           };
         }"""
     )
@@ -297,6 +303,43 @@ def test_a_format_without_preview_is_posted_all_the_same(page: "Page", service: 
     assert not page.is_visible("#preview")
     page.wait_for_selector('body[data-state="done"], body[data-state="failed"]')
     assert len(sent) == 1
+
+
+# ---- Who answered ----------------------------------------------------------------------------------------------------
+
+
+def test_another_version_takes_over_while_the_page_is_open(
+    page: "Page", start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    stores.add(tmp_path, "1", mark="yes")
+    service = start_service(store=tmp_path, workers=1)
+
+    def answered_by(version: str) -> dict[str, Any]:
+        """Ask on the page, once this version is in force; give the service's own answer."""
+        servers.wait_for(lambda: direct().get("model", {}).get("version") == version, f"version {version}")
+        page.set_input_files("#image", photo_path)
+        until(page, lambda: page.text_content("#answerer") == f"catdog, version {version}")
+        return direct()
+
+    def direct() -> dict[str, Any]:
+        return ask_directly(page, service, photo_path.name, photo_path.read_bytes()).json()
+
+    page.goto(home(service))
+    assert_shows(page, answered_by("1"))
+    assert page.text_content("h1") == "yes or other?"
+
+    second = stores.add(tmp_path, "2", mark="no")
+    assert_shows(page, answered_by("2"))
+    assert page.text_content("h1") == "What is in the photo?", "these are the words of other labels"
+    page.route("**/predict", lambda route: None)
+    page.set_input_files("#image", photo_path)
+    reach(page, "busy")
+    assert "yes" not in page.inner_text("main")
+    page.unroute("**/predict")
+
+    second.rename(tmp_path / ".away")
+    assert_shows(page, answered_by("1"))
+    assert page.text_content("h1") == "yes or other?"
 
 
 # ---- What goes wrong -------------------------------------------------------------------------------------------------
