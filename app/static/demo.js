@@ -49,6 +49,16 @@ export function percent(score) {
   return `${text}%`;
 }
 
+/** Whether all scores may be shares of a whole, give or take the rounding of 32 bits; they need not be. */
+function areShares(scores) {
+  return scores.every((score) => score >= 0 && score <= 1 + 1e-6);
+}
+
+/** A score that is no share, as plain as it came. */
+function plain(score) {
+  return String(Number(score.toPrecision(5)));
+}
+
 /** Bytes as decimal kB or MB, rounded up: a file just over the limit must not look like one at the limit. */
 function fileSize(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(Math.ceil(bytes / 1e5) / 10).toFixed(1)} MB`;
@@ -92,10 +102,10 @@ function setFacts({ answerer = "–", time = "–", requestId = "–" } = {}) {
   byId("request-id").textContent = requestId || "–";
 }
 
-function setVerdict(label, score) {
+function setVerdict(label, score = "", text = "") {
   byId("label").textContent = label;
-  byId("score").textContent = score === undefined ? "" : percent(score);
-  byId("score").value = score === undefined ? "" : String(score);
+  byId("score").textContent = text;
+  byId("score").value = String(score);
 }
 
 function clearAnswer(verdict) {
@@ -141,11 +151,11 @@ function blank(row) {
   return item;
 }
 
-function row({ label, score }) {
+function row({ label, score }, text) {
   const item = anyRows[0].cloneNode(true);
   item.removeAttribute("aria-hidden");
   item.querySelector(".label").textContent = label;
-  item.querySelector(".score").textContent = percent(score);
+  item.querySelector(".score").textContent = text;
   item.querySelector(".score").value = String(score);
   return item;
 }
@@ -163,18 +173,20 @@ function follow({ name, version }, top) {
 
 function showAnswer({ model, top, time, requestId }) {
   follow(model, top);
-  const rows = top.map(row);
+  const shares = areShares(top.map(({ score }) => score));
+  const texts = top.map(({ score }) => (shares ? percent(score) : plain(score)));
+  const rows = top.map((one, i) => row(one, texts[i]));
   byId("scores").replaceChildren(...rows);
   byId("scores").getBoundingClientRect(); // lay out at zero first, so that the bars grow
   rows.forEach((item, i) => {
-    const share = Math.min(Math.max(top[i].score, 0), 1);
-    item.querySelector(".bar span").style.setProperty("--share", String(share));
+    item.querySelector(".bar").hidden = !shares; // a bar is a part of a whole
+    if (shares) item.querySelector(".bar span").style.setProperty("--share", String(Math.min(top[i].score, 1)));
   });
-  setVerdict(top[0].label, top[0].score);
+  setVerdict(top[0].label, top[0].score, texts[0]);
   setFacts({ answerer: `${model.name}, version ${model.version}`, time, requestId });
   setState("done");
   reveal();
-  announce(`Answer: ${top[0].label}, ${percent(top[0].score)}, in ${time}`);
+  announce(`Answer: ${top[0].label}, ${texts[0]}, in ${time}`);
 }
 
 function showProblem(problem) {

@@ -142,6 +142,15 @@ def assert_shows(page: "Page", answer: dict[str, Any]) -> None:
     assert page.text_content(".model") == f"{model['name']} version {model['version']}"
 
 
+def keep_screenshot(page: "Page", name: str) -> bytes:
+    """A picture of the whole page, as PNG; kept for people where KILN_SCREENSHOT_DIR says so."""
+    picture = page.screenshot(full_page=True, animations="disabled")
+    if keep := os.environ.get("KILN_SCREENSHOT_DIR"):
+        Path(keep).mkdir(parents=True, exist_ok=True)
+        (Path(keep) / f"demo-{name}.png").write_bytes(picture)
+    return picture
+
+
 def predict_requests(page: "Page") -> list[str]:
     """A list that fills with the URLs of the requests to predict."""
     urls: list[str] = []
@@ -532,6 +541,30 @@ def test_five_of_many_labels(page: "Page", service: Any, photo_path: Path) -> No
     assert [row["text"] for row in shown_scores(page)] == [">99.9%", "<0.1%", "<0.1%", "<0.1%", "0.0%"]
 
 
+def test_scores_that_are_no_shares_are_plain_numbers(page: "Page", service: Any, photo_path: Path) -> None:
+    scores = {"three": 119.69109, "one": 7.125, "none": 0.25, "two": -3.2}
+    top = [{"label": label, "score": score} for label, score in scores.items()]
+    answer = LONG_ANSWER | {"predictions": [{**top[0], "top": top}]}
+    page.goto(home(service))
+    page.route("**/predict", lambda route: route.fulfill(json=answer))
+    page.set_input_files("#image", photo_path)
+    reach(page, "done")
+    assert [row["text"] for row in shown_scores(page)] == ["119.69", "7.125", "0.25", "-3.2"]
+    assert page.text_content("#score") == "119.69"
+    assert "three, 119.69, in" in page.text_content("#status")
+    assert not page.is_visible(".bar"), "a bar would show a part of a whole"
+    keep_screenshot(page, "numbers")
+
+    # as the 32 bits of a softmax may have it
+    certain = [{"label": "three", "score": 1.0000001}, {"label": "one", "score": 0.0}]
+    page.unroute("**/predict")
+    page.route("**/predict", lambda route: route.fulfill(json=answer | {"predictions": [{"top": certain}]}))
+    page.set_input_files("#image", photo_path)
+    until(page, "document.querySelectorAll('#scores li').length === 2 && document.body.dataset.state === 'done'")
+    assert [row["text"] for row in shown_scores(page)] == ["100.0%", "0.0%"]
+    assert page.is_visible(".bar")
+
+
 def test_tab_reaches_every_control_and_shows_where_it_is(page: "Page", service: Any) -> None:
     page.goto(home(service))
     assert page.evaluate("image.labels[0].textContent") == "Choose a photo"
@@ -616,7 +649,6 @@ def test_screenshot(
     new_page: Callable[..., "Page"],
     service: Any,
     photo_path: Path,
-    tmp_path: Path,
     scheme: str,
     device: str,
     width: int,
@@ -627,11 +659,6 @@ def test_screenshot(
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     until(page, "document.querySelector('#preview').naturalWidth > 0")
-    picture = page.screenshot(full_page=True, animations="disabled")
-    name = f"demo-{device}-{scheme}.png"
-    (tmp_path / name).write_bytes(picture)
-    if keep := os.environ.get("KILN_SCREENSHOT_DIR"):
-        Path(keep).mkdir(parents=True, exist_ok=True)
-        (Path(keep) / name).write_bytes(picture)
+    picture = keep_screenshot(page, f"{device}-{scheme}")
     # A blank page has one colour.
     assert len(Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 24)) > 100
