@@ -17,9 +17,9 @@ const MAX_TEXT = byId("limit").textContent.trim();
 const ENVELOPE_BYTES = 300; // boundaries and headers of a multipart body around one file, without its name
 const ROWS = 5;
 const PATIENCE_MS = 120_000; // longer than any timeout of the server, so that the server's own message comes first
-const intro = document.querySelector(".intro");
+const [masthead, intro] = [document.querySelector(".model"), document.querySelector(".intro")];
 // What the page was made with fits one version and its labels; another may answer.
-const OWN_VERSION = intro.dataset.version;
+const OWN_MODEL = masthead.textContent;
 const OWN_WORDS = [...intro.children].map((node) => node.textContent);
 const ANY_WORDS = ["What is in the photo?", "Give the model a photo and see what it makes of it."];
 const ownRows = [...byId("scores").children].map((row) => row.cloneNode(true));
@@ -164,8 +164,8 @@ function row({ label, score }, text) {
 function follow({ name, version }, top) {
   const span = document.createElement("span");
   span.textContent = `version ${version}`;
-  document.querySelector(".model").replaceChildren(`${name} `, span);
-  const fits = version === OWN_VERSION
+  masthead.replaceChildren(`${name} `, span);
+  const fits = masthead.textContent === OWN_MODEL
     || (OWN_LABELS.length > 0 && top.every(({ label }) => OWN_LABELS.includes(label)));
   [...intro.children].forEach((node, i) => (node.textContent = (fits ? OWN_WORDS : ANY_WORDS)[i]));
   restingRows = fits ? ownRows : anyRows;

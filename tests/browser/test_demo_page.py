@@ -538,6 +538,7 @@ def test_five_of_many_labels(page: "Page", service: Any, photo_path: Path) -> No
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     assert_shows(page, LONG_ANSWER)
+    assert page.text_content("h1") == "What is in the photo?", "these are the words of another model"
     assert [row["text"] for row in shown_scores(page)] == [">99.9%", "<0.1%", "<0.1%", "<0.1%", "0.0%"]
 
 
