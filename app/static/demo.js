@@ -9,7 +9,7 @@ import { offerCopy, shellQuote } from "./terminal.js";
 
 const byId = (id) => document.getElementById(id);
 const page = document.body;
-const [input, preview, retry] = [byId("image"), byId("preview"), byId("retry")];
+const [input, preview, retry, reopen] = [byId("image"), byId("preview"), byId("retry"), byId("reopen")];
 
 const MAX_BYTES = Number(page.dataset.maxBytes);
 const ACTION = byId("ask").getAttribute("action"); // with the model that was chosen
@@ -31,13 +31,23 @@ let photo = null; // the file on show
 let pending = null; // AbortController of the newest request; an older one has lost and says nothing
 let previewUrl = null;
 
-/** A failure told to the person: what happened, what to do, and whether the same photo may be sent again. */
+/**
+ * A failure told to the person: what happened, what to do, whether the same photo may be sent again, and whether the
+ * page may be out of date.
+ */
 class Problem extends Error {
-  constructor(title, message, { mayRetry = false, requestId = "" } = {}) {
+  constructor(title, message, { mayRetry = false, mayReopen = false, requestId = "" } = {}) {
     super(message);
-    Object.assign(this, { title, mayRetry, requestId });
+    Object.assign(this, { title, mayRetry, mayReopen, requestId });
   }
 }
+
+/** Refusals that no other photo helps with: what happened, what to do beside what the service says. */
+const OUT_OF_DATE = {
+  401: ["The service wants an API key", "This page sends none: ask from a terminal, or reload the page later."],
+  403: ["The service does not let this page ask", "Reload the page, or ask whoever runs the service."],
+  404: ["That model is not here any more", "Open the page anew to see which models there are."],
+};
 
 // ---- Words and numbers -------------------------------------------------------------------------------------------
 
@@ -110,15 +120,16 @@ function setVerdict(label, score = "", text = "") {
 
 function clearAnswer(verdict) {
   byId("problem").replaceChildren();
-  hideRetry();
+  hideWaysOut();
   setVerdict(verdict);
   setFacts();
   byId("scores").replaceChildren(...restingRows.map((row) => row.cloneNode(true)));
 }
 
-function hideRetry() {
-  if (document.activeElement === retry) input.focus(); // or the keyboard would fall back to the top of the page
-  retry.hidden = true;
+function hideWaysOut() {
+  // or the keyboard would fall back to the top of the page
+  if ([retry, reopen].includes(document.activeElement)) input.focus();
+  retry.hidden = reopen.hidden = true;
 }
 
 function showPhoto(file) {
@@ -196,6 +207,7 @@ function showProblem(problem) {
   title.textContent = problem.title;
   byId("problem").replaceChildren(title, problem.message);
   retry.hidden = !problem.mayRetry;
+  reopen.hidden = !problem.mayReopen;
   setState("failed");
   reveal();
   announce(""); // the alert speaks for itself
@@ -219,7 +231,10 @@ function check(file) {
 
 /** The words for an answer that is not in the service's own format, as a proxy on the way may send. */
 function foreignAnswer(status, requestId) {
+  const signIn = ["You may not ask from here", "Reload the page to sign in again, or ask whoever runs the service."];
   const known = {
+    401: signIn,
+    403: signIn,
     404: ["The service is not at this address", "Check the address of this page: it may lack its last slash."],
     413: ["That photo is too large", `It was refused on the way to the service. Choose one under ${MAX_TEXT}.`],
     429: ["Too many requests", "Wait a moment, then try again."],
@@ -228,7 +243,21 @@ function foreignAnswer(status, requestId) {
     504: ["The service took too long", "It may be busy. Wait a moment, then try again."],
   };
   const other = ["No answer that this page can read", `The reply had status ${status}. Try again, or ask its operator.`];
-  return new Problem(...(known[status] ?? other), { mayRetry: status !== 413, requestId });
+  const mayReopen = status === 401 || status === 403;
+  return new Problem(...(known[status] ?? other), { mayRetry: !mayReopen && status !== 413, mayReopen, requestId });
+}
+
+/** The words for an error of the service itself. message: its own. */
+function refusal({ status, headers }, message, requestId) {
+  if (status in OUT_OF_DATE) {
+    const [title, advice] = OUT_OF_DATE[status];
+    return new Problem(title, `${message} ${advice}`, { mayReopen: true, requestId });
+  }
+  const mayRetry = status >= 500 || status === 429 || status === 408;
+  const wait = Number(headers.get("Retry-After"));
+  const title = mayRetry ? "The service could not answer now" : "The service refused this file";
+  const advice = mayRetry && wait > 0 ? ` It asks to wait ${wait} s.` : "";
+  return new Problem(title, message + advice, { mayRetry, requestId });
 }
 
 /** Read a reply of the service, or throw the Problem it tells of. */
@@ -244,11 +273,7 @@ async function readReply(response) {
   const requestId = body?.request_id ?? fallbackId;
   if (!response.ok) {
     if (typeof body?.error?.message !== "string") throw foreignAnswer(response.status, requestId);
-    const mayRetry = response.status >= 500 || response.status === 429 || response.status === 408;
-    const wait = Number(response.headers.get("Retry-After"));
-    const title = mayRetry ? "The service could not answer now" : "The service refused this file";
-    const advice = mayRetry && wait > 0 ? ` It asks to wait ${wait} s.` : "";
-    throw new Problem(title, body.error.message + advice, { mayRetry, requestId });
+    throw refusal(response, body.error.message, requestId);
   }
   const top = body?.predictions?.[0]?.top;
   const model = body?.model;

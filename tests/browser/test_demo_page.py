@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from app.keys import file as key_file
 from tests import servers, stores
 
 if TYPE_CHECKING:
@@ -97,8 +98,12 @@ def file_choosers(page: "Page") -> "list[FileChooser]":
 
 def ask_directly(page: "Page", service: Any, name: str, body: bytes, kind: str = "image/jpeg") -> Any:
     """What the service answers to a plain HTTP POST of the same file, without the page."""
-    part = {"name": name, "mimeType": kind, "buffer": body}
-    return page.request.post(home(service) + "predict", multipart={"image": part})
+    return page.request.post(home(service) + "predict", multipart={"image": part_of(name, body, kind)})
+
+
+def part_of(name: str, body: bytes, kind: str = "image/jpeg") -> dict[str, Any]:
+    """A file as a plain HTTP POST takes it."""
+    return {"name": name, "mimeType": kind, "buffer": body}
 
 
 def percent(score: float) -> str:
@@ -370,6 +375,76 @@ def test_error_of_the_service_is_shown(page: "Page", service: Any, photo_path: P
     drop(page, a_file("cat.jpg", photo_path.read_bytes()))
     reach(page, "done")
     assert page.text_content("#problem") == ""
+
+
+@pytest.mark.expected_console(REFUSED)
+def test_a_model_that_has_gone_is_not_the_fault_of_the_file(
+    page: "Page", start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    stores.add(tmp_path, "1")
+    gone = stores.add(tmp_path, "1", name="petals").parent
+    service = start_service(store=tmp_path, workers=1)
+    page.goto(home(service) + "?model=petals")
+    gone.rename(tmp_path / ".away")
+    path = home(service) + "predict?model=petals"
+    photo = photo_path.read_bytes()
+    servers.wait_for(
+        lambda: page.request.post(path, multipart={"image": part_of("cat.jpg", photo)}).status == 404, "no petals"
+    )
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    problem = page.text_content("#problem")
+    assert problem.startswith("That model is not here any more")
+    assert "petals" in problem, "what the service says is left out"
+    assert not page.is_visible("#retry")
+    keep_screenshot(page, "gone")
+    page.focus("#image")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "reopen"
+    page.keyboard.press("Enter")
+    page.wait_for_url(home(service))
+    page.set_input_files("#image", photo_path)
+    reach(page, "done")
+
+
+@pytest.mark.expected_console(REFUSED)
+def test_a_key_that_is_wanted_is_not_the_fault_of_the_file(
+    page: "Page", service: Any, start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    key_file.add(keys, "phone")
+    guarded = start_service(workers=1, api_keys=keys)
+    photo = photo_path.read_bytes()
+    refused = page.request.post(home(guarded) + "predict", multipart={"image": part_of("cat.jpg", photo)})
+    page.goto(home(service))
+    # As if keys had been switched on while the page was open.
+    page.route("**/predict", lambda route: route.fulfill(status=refused.status, json=refused.json()))
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    problem = page.text_content("#problem")
+    assert problem.startswith("The service wants an API key")
+    assert refused.json()["error"]["message"] in problem
+    assert "reload" in problem
+    assert page.is_visible("#reopen")
+    assert not page.is_visible("#retry")
+    page.unroute("**/predict")
+    page.focus("#reopen")
+    drop(page, a_file("cat.jpg", photo))
+    reach(page, "done")
+    assert not page.is_visible("#reopen")
+    assert page.evaluate("document.activeElement.id") == "image", "the keyboard lost its place with the link"
+
+
+@pytest.mark.expected_console(REFUSED)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_proxy_that_wants_a_sign_in(page: "Page", service: Any, photo_path: Path, status: int) -> None:
+    page.goto(home(service))
+    page.route("**/predict", lambda route: route.fulfill(status=status, content_type="text/html", body="Sign in"))
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    assert "You may not ask from here" in page.text_content("#problem")
+    assert page.is_visible("#reopen")
+    assert not page.is_visible("#retry")
 
 
 def test_too_large_is_refused_before_sending(page: "Page", service: Any) -> None:
