@@ -5,6 +5,7 @@
  * Content-Security-Policy forbids inline style.
  */
 
+import { pictureIn } from "./dropped.js";
 import { offerCopy, shellQuote } from "./terminal.js";
 
 const byId = (id) => document.getElementById(id);
@@ -336,6 +337,12 @@ function take(files) {
   ask();
 }
 
+/** Say why nothing is asked; the answer on show stays. */
+function refuse(reason) {
+  setNote(reason);
+  announce(reason);
+}
+
 // ---- The ways in: choose, drop, paste ----------------------------------------------------------------------------
 
 input.addEventListener("change", () => {
@@ -350,10 +357,10 @@ retry.addEventListener("click", ask);
 
 const bringsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
-// The whole page takes a drop: a near miss would otherwise leave the page and open the photo.
+// The whole page takes a drop, of anything: the browser would leave the page and open it.
 document.addEventListener("dragover", (event) => {
-  if (!bringsFiles(event)) return;
   event.preventDefault();
+  if (!bringsFiles(event)) return; // and keep the effect: a link may allow none but its own
   event.dataTransfer.dropEffect = "copy";
   page.classList.add("dragging");
 });
@@ -363,16 +370,18 @@ document.addEventListener("dragleave", (event) => {
 });
 
 document.addEventListener("drop", (event) => {
-  page.classList.remove("dragging");
-  if (!bringsFiles(event)) return;
   event.preventDefault();
+  page.classList.remove("dragging");
   const { items, files } = event.dataTransfer;
-  if (!files.length || [...items].find((item) => item.kind === "file")?.webkitGetAsEntry?.()?.isDirectory) {
-    setNote("That was a folder. Open it and drop one photo.");
-    announce(byId("note").textContent);
-    return;
+  if (!bringsFiles(event)) {
+    const picture = pictureIn(event.dataTransfer);
+    if (picture) take([picture]);
+    else refuse("That brought no file. Save the picture first, then drop the file here.");
+  } else if (!files.length || [...items].find((item) => item.kind === "file")?.webkitGetAsEntry?.()?.isDirectory) {
+    refuse("That was a folder. Open it and drop one photo.");
+  } else {
+    take([...files]);
   }
-  take([...files]);
 });
 
 document.addEventListener("paste", (event) => {
@@ -381,8 +390,7 @@ document.addEventListener("paste", (event) => {
     event.preventDefault();
     take(files);
   } else {
-    setNote("The clipboard holds no image. Copy a photo, then paste again.");
-    announce(byId("note").textContent);
+    refuse("The clipboard holds no image. Copy a photo, then paste again.");
   }
 });
 

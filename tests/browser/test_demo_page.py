@@ -237,6 +237,63 @@ def test_paste_without_an_image_says_so(new_page: Callable[..., "Page"], service
     assert "no image" in page.text_content("#status")
 
 
+def drag_in(page: "Page", *items: tuple[str, str], may: int = 1) -> None:
+    """Drag data into the browser from elsewhere and drop it, as the browser's own drag does.
+
+    items: media types and data. may: what the source allows, 1 copy, 2 link, 3 both.
+    """
+    data = {"items": [{"mimeType": kind, "data": text} for kind, text in items], "dragOperationsMask": may}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 400, "data": data})
+
+
+@pytest.mark.parametrize("may", [1, 2, 3])
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("text/uri-list", "http://127.0.0.1:9/cat.jpg"), ("text/html", "<img src='http://127.0.0.1:9/cat.jpg'>")],
+        [("text/uri-list", "http://127.0.0.1:9/page")],
+        [("text/plain", "http://127.0.0.1:9/page")],
+        [("text/uri-list", "data:image/png;base64,%%%")],
+        [("text/uri-list", "data:text/html;base64,PGI+")],
+    ],
+    ids=["picture", "link", "words", "no base64", "no picture"],
+)
+def test_a_drop_from_another_page_says_to_save_it_first(
+    page: "Page", service: Any, items: list[tuple[str, str]], may: int
+) -> None:
+    sent = predict_requests(page)
+    page.goto(home(service))
+    drag_in(page, *items, may=may)
+    page.wait_for_selector("#note:visible")
+    assert "Save the picture first" in page.text_content("#note")
+    assert page.text_content("#status") == page.text_content("#note")
+    assert page.url == home(service)
+    assert [one.url for one in page.context.pages] == [page.url], "it was opened elsewhere"
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("text/uri-list", "{url}")],
+        [("text/uri-list", "http://127.0.0.1:9/page"), ("text/html", "<a href='x'><img alt='a' src='{url}'></a>")],
+    ],
+    ids=["picture", "picture in a link"],
+)
+def test_a_picture_that_another_page_holds_inside_itself_is_taken(
+    page: "Page", service: Any, photo_path: Path, items: list[tuple[str, str]]
+) -> None:
+    photo = photo_path.read_bytes()
+    url = f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
+    page.goto(home(service))
+    drag_in(page, *((kind, text.format(url=url)) for kind, text in items))
+    reach(page, "done")
+    assert_shows(page, ask_directly(page, service, "cat.jpg", photo).json())
+    assert page.text_content("#file").startswith("picture.jpeg, ")
+
+
 def test_of_several_files_the_first_is_taken(page: "Page", service: Any, photo_path: Path) -> None:
     photo = photo_path.read_bytes()
     sent = predict_requests(page)
@@ -697,7 +754,12 @@ def test_behind_a_prefix(page: "Page", prefixed_service: Any, photo_path: Path) 
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     assert_shows(page, ask_directly(page, prefixed_service, photo_path.name, photo_path.read_bytes()).json())
-    assert {f"{prefix}static/demo.css", f"{prefix}static/demo.js", f"{prefix}predict"} <= set(paths)
+    assert {
+        f"{prefix}static/demo.css",
+        f"{prefix}static/demo.js",
+        f"{prefix}static/dropped.js",
+        f"{prefix}predict",
+    } <= set(paths)
     assert [path for path in paths if not path.startswith(prefix)] == []
     assert page.text_content("#curl").endswith(f" {home(prefixed_service)}predict")
 
