@@ -25,7 +25,7 @@ def prediction(model: Model) -> Schema:
     if not model.bundle.labels:
         return outputs(model)
     others = dict(list(_outputs(model).items())[1:])
-    return labelled(model.bundle.labels, {"outputs": fields(**others)} if others else {})
+    return labelled(model, {"outputs": fields(**others)} if others else {})
 
 
 def outputs(model: Model, *, columns: bool = False) -> Schema:
@@ -40,10 +40,12 @@ def _outputs(model: Model) -> dict[str, Schema]:
     }
 
 
-def labelled(labels: Sequence[str], others: dict[str, Schema]) -> Schema:
-    """The best label and the ranking; null and empty where the scores are no numbers."""
-    label: Schema = {"type": "string", "enum": list(labels)}
-    score: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+def labelled(model: Model, others: dict[str, Schema]) -> Schema:
+    """The best label and the ranking; null and empty where the scores are no numbers. Those of a model that are taken
+    as they are may be any numbers."""
+    label: Schema = {"type": "string", "enum": list(model.bundle.labels)}
+    limits: Schema = {} if model.bundle.scores == "as_is" else {"minimum": 0, "maximum": 1}
+    score: Schema = {"type": "number", **limits}
     none: Schema = {"type": "null"}
     return fields(
         label=any_of([label, none]),
