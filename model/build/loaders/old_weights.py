@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BuildError
 from .names import names
 
-_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
 
 
 def of(group: Any) -> Callable[[keras.Model], None]:
@@ -33,7 +33,9 @@ def assign(model: keras.Model, group: Any) -> None:
     problems: list[str] = []
     pairs: list[tuple[Any, np.ndarray]] = []
     for (layer, variables), (name, values) in zip(layers, saved, strict=True):
-        values = _converted(layer, values, old=version.startswith("1"), flipped=theano)
+        values = _converted(layer, values, old=version.startswith("1"))
+        if theano:
+            values = _turned(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
         if wanted != found:
             problems.append(f"layer {layer.name!r} has weights of {wanted}, and {name!r} in the file {found}")
@@ -56,15 +58,30 @@ def _values(group: Any) -> list[np.ndarray]:
     return [np.asarray(group[name]) for name in names(group, "weight_names")]
 
 
-def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool, flipped: bool) -> list[np.ndarray]:
+def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool) -> list[np.ndarray]:
     if type(layer).__name__ not in _CONVOLUTIONS:
         return values
     kernel = values[0]
     if old and kernel.ndim == 4 and kernel.shape != tuple(layer.kernel.shape):
         kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1 on Theano's order: (filters, channels, rows, columns)
-    if flipped:  # Theano turned its kernels around
-        kernel = kernel[(slice(None, None, -1),) * (kernel.ndim - 2)]
     return [kernel, *values[1:]]
+
+
+def _turned(layer: keras.layers.Layer, variables: list[Any], values: list[np.ndarray]) -> list[np.ndarray]:
+    """Turn around what Theano did, wherever it is: in the layer itself, or in one that it wraps or holds."""
+    kernels = {id(kernel) for part in layer._flatten_layers() for kernel in _kernels(part)}
+    return [
+        np.flip(value, tuple(range(value.ndim - 2))) if id(variable) in kernels else value
+        for variable, value in zip(variables, values, strict=False)
+    ]
+
+
+def _kernels(layer: keras.layers.Layer) -> list[Any]:
+    """Of convolutions, which Theano computed with their kernels turned around."""
+    kind = type(layer).__name__
+    if kind == "ConvLSTMCell":
+        return [layer.kernel, layer.recurrent_kernel]
+    return [layer.kernel] if kind in _CONVOLUTIONS else []
 
 
 def _attribute(group: Any, name: str, default: str) -> str:
