@@ -14,6 +14,7 @@ from tests.old_keras import TRAINED, functional, layer, node, taken
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from model.build import loaders
+from model.build.errors import BuildError
 from model.build.source import Source
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow]
@@ -88,8 +89,60 @@ def test_both_kernels_of_a_recurrent_convolution_are_turned(tmp_path: Path) -> N
 
     state = carry = np.zeros((2, 4, 4, 2))
     for step in range(3):
-        around = np.pad(state, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        i, f, c, o = np.split(convolved(given[:, step], kernel) + bias + convolved(around, recurrent), 4, axis=-1)
+        i, f, c, o = np.split(
+            convolved(given[:, step], kernel) + bias + convolved(around(state, 0), recurrent), 4, axis=-1
+        )
         carry = gate(f) * carry + gate(i) * np.tanh(c)
         state = gate(o) * np.tanh(carry)
     assert np.allclose(source(given)[0], state, atol=1e-5)
+
+
+def pooling(kind: str, size: int, stride: int) -> dict[str, Any]:
+    return layer(kind, "pool", pool_size=[size, size], strides=[stride, stride], padding="same")
+
+
+def convolution(size: int, stride: int, **more: Any) -> dict[str, Any]:
+    config = {**CONVOLUTION, "kernel_size": [size, size], "strides": [stride, stride], "padding": "same", **more}
+    return layer("Conv2D", "conv", **config)
+
+
+FIRST = layer("Conv2D", "first", batch_input_shape=[None, 10, 10, 2], **CONVOLUTION)
+WEIGHTS = {"first": [array(3, 3, 2, 4), array(4)], "conv": [array(3, 3, 4, 4), array(4)]}
+
+
+@pytest.mark.parametrize(
+    ("last", "named"),
+    [
+        (convolution(3, 2), r"'conv' \(Conv2D\)"),
+        (convolution(4, 1), r"'conv' \(Conv2D\)"),
+        (layer("TimeDistributed", "each", layer=convolution(3, 2)), r"'conv' \(Conv2D\)"),
+        (pooling("MaxPooling2D", 2, 2), r"'pool' \(MaxPooling2D\)"),
+        (pooling("MaxPooling2D", 5, 1), r"'pool' \(MaxPooling2D\)"),
+        (pooling("AveragePooling2D", 3, 1), r"'pool' \(AveragePooling2D\)"),
+    ],
+    ids=["stride", "even kernel", "within another", "pool with stride", "large pool", "average"],
+)
+def test_layers_that_theano_padded_otherwise_are_refused(tmp_path: Path, last: dict[str, Any], named: str) -> None:
+    layers = [FIRST, last]
+    if last["class_name"] == "TimeDistributed":
+        layers.insert(1, layer("Reshape", "frames", target_shape=[2, 4, 8, 4]))
+    with pytest.raises(BuildError, match=rf"on Theano, which pads other sides .*: {named}\..*padding='valid'"):
+        load(tmp_path, layers, WEIGHTS)
+
+
+def test_layers_that_theano_padded_alike_are_taken(tmp_path: Path) -> None:
+    """Stride 1 and odd kernels, single pixels, and the largest of three."""
+    point = {**convolution(1, 2), "config": {**convolution(1, 2)["config"], "name": "point"}}
+    layers = [FIRST, convolution(3, 1), pooling("MaxPooling2D", 3, 1), point]
+    source = load(tmp_path, layers, {**WEIGHTS, "point": [array(1, 1, 4, 4), array(4)]})
+    given = pictures(source)
+    values = convolved(given, WEIGHTS["first"][0]) + WEIGHTS["first"][1]
+    values = convolved(around(values, 0), WEIGHTS["conv"][0]) + WEIGHTS["conv"][1]
+    windows = np.lib.stride_tricks.sliding_window_view(around(values, -np.inf), (3, 3), axis=(1, 2))
+    values = windows.max(axis=(-2, -1))[:, ::2, ::2]
+    assert np.allclose(source(given)[0], convolved(values, array(1, 1, 4, 4)) + array(4), atol=1e-5)
+
+
+def around(values: np.ndarray, filling: float) -> np.ndarray:
+    """With a pixel more at each side."""
+    return np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=filling)

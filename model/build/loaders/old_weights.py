@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
+from . import theano
 from .names import names
 
-_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
+_CONVOLUTIONS = theano.CONVOLUTIONS
 
 
 def of(group: Any) -> Callable[[keras.Model], None]:
@@ -22,7 +23,9 @@ def of(group: Any) -> Callable[[keras.Model], None]:
 def assign(model: keras.Model, group: Any) -> None:
     """Give every layer its weights. Raises BuildError naming every layer whose weights do not fit."""
     version = _attribute(group, "keras_version", "1")
-    theano = _attribute(group, "backend", "tensorflow") == "theano"
+    on_theano = _attribute(group, "backend", "tensorflow") == "theano"
+    if on_theano:
+        theano.check(model)
     layers = [(layer, variables) for layer in model.layers if (variables := _variables(layer))]
     saved = [(name, values) for name in names(group, "layer_names") if (values := _values(group[name]))]
     if len(layers) != len(saved):
@@ -34,8 +37,8 @@ def assign(model: keras.Model, group: Any) -> None:
     pairs: list[tuple[Any, np.ndarray]] = []
     for (layer, variables), (name, values) in zip(layers, saved, strict=True):
         values = _converted(layer, values, old=version.startswith("1"))
-        if theano:
-            values = _turned(layer, variables, values)
+        if on_theano:
+            values = theano.turned(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
         if wanted != found:
             problems.append(f"layer {layer.name!r} has weights of {wanted}, and {name!r} in the file {found}")
@@ -65,23 +68,6 @@ def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool
     if old and kernel.ndim == 4 and kernel.shape != tuple(layer.kernel.shape):
         kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1 on Theano's order: (filters, channels, rows, columns)
     return [kernel, *values[1:]]
-
-
-def _turned(layer: keras.layers.Layer, variables: list[Any], values: list[np.ndarray]) -> list[np.ndarray]:
-    """Turn around what Theano did, wherever it is: in the layer itself, or in one that it wraps or holds."""
-    kernels = {id(kernel) for part in layer._flatten_layers() for kernel in _kernels(part)}
-    return [
-        np.flip(value, tuple(range(value.ndim - 2))) if id(variable) in kernels else value
-        for variable, value in zip(variables, values, strict=False)
-    ]
-
-
-def _kernels(layer: keras.layers.Layer) -> list[Any]:
-    """Of convolutions, which Theano computed with their kernels turned around."""
-    kind = type(layer).__name__
-    if kind == "ConvLSTMCell":
-        return [layer.kernel, layer.recurrent_kernel]
-    return [layer.kernel] if kind in _CONVOLUTIONS else []
 
 
 def _attribute(group: Any, name: str, default: str) -> str:
