@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import old_keras
+from tests import keras_1, old_keras
 from tests.old_keras import TRAINED, functional, layer, node, taken
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
@@ -146,3 +146,50 @@ def test_layers_that_theano_padded_alike_are_taken(tmp_path: Path) -> None:
 def around(values: np.ndarray, filling: float) -> np.ndarray:
     """With a pixel more at each side."""
     return np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=filling)
+
+
+# --- Keras 1, which did not write down what it ran on
+
+ONE = [layer("Convolution2D", "conv", **keras_1.first(6, 6, 2), **keras_1.convolution(4, 3, "tf"))]
+ONE_WEIGHTS = {"conv": {"W": array(3, 3, 2, 4), "b": array(4)}}
+
+
+def answers_with(source: Source, kernel: np.ndarray) -> bool:
+    """kernel: as Theano turns it around."""
+    given = pictures(source)
+    return np.allclose(source(given)[0], convolved(given, kernel) + ONE_WEIGHTS["conv"]["b"], atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["theano", "tensorflow"])
+def test_the_names_of_variables_tell_what_keras_1_ran_on(tmp_path: Path, backend: str) -> None:
+    kernel = ONE_WEIGHTS["conv"]["W"]
+    source = loaders.load(str(keras_1.save(tmp_path / "m.h5", ONE, ONE_WEIGHTS, backend)), None, allow_unsafe=False)
+    assert answers_with(source, kernel if backend == "theano" else kernel[::-1, ::-1])
+
+
+def test_kernels_of_files_that_speak_of_both_are_asked_for(tmp_path: Path) -> None:
+    """As published weights: TensorFlow's variables with the kernels of Theano."""
+    file = keras_1.save(tmp_path / "vgg_tf_dim_ordering_th_kernels.h5", ONE, ONE_WEIGHTS, "tensorflow")
+    with pytest.raises(BuildError, match=r"does not tell .* Add --trained-with theano or --trained-with tensorflow: "):
+        loaders.load(str(file), None, allow_unsafe=False)
+    source = loaders.load(str(file), None, allow_unsafe=False, trained_with="theano")
+    assert answers_with(source, ONE_WEIGHTS["conv"]["W"])
+
+
+def test_what_makes_no_difference_is_not_asked_for(tmp_path: Path) -> None:
+    arrays = {"dense": {"W": array(3, 2), "b": array(2)}}
+    layers = [layer("Dense", "dense", **keras_1.first(3), **keras_1.TRAINED, output_dim=2, input_dim=3)]
+    file = keras_1.save(tmp_path / "m_th_kernels.h5", layers, arrays, "tensorflow")
+    source = loaders.load(str(file), None, allow_unsafe=False)
+    given = pictures(source)
+    assert np.allclose(source(given)[0], given @ arrays["dense"]["W"] + arrays["dense"]["b"], atol=1e-6)
+
+
+def test_what_the_user_says_must_not_contradict_the_file(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text(old_keras.architecture([FIRST]))
+    weights = {"first": [(f"first/{number}", value) for number, value in enumerate(WEIGHTS["first"])]}
+    file = old_keras.save_weights(tmp_path / "w.h5", [FIRST], weights, b"theano")
+    with pytest.raises(BuildError, match=r"says that Keras ran on theano\. Leave --trained-with tensorflow out"):
+        loaders.load(str(tmp_path / "m.json"), file, allow_unsafe=False, trained_with="tensorflow")
+    with pytest.raises(BuildError, match=r"--trained-with goes with \.h5 files of Keras 1, not with keras\.app"):
+        loaders.load("keras.applications:VGG16", file, allow_unsafe=False, trained_with="theano")

@@ -15,15 +15,18 @@ from .names import names
 _CONVOLUTIONS = theano.CONVOLUTIONS
 
 
-def of(group: Any) -> Callable[[keras.Model], None]:
+def of(group: Any, trained_with: str) -> Callable[[keras.Model], None]:
     """What gives a model the weights of an HDF5 group with `layer_names`; see assign."""
-    return lambda model: assign(model, group)
+    return lambda model: assign(model, group, trained_with)
 
 
-def assign(model: keras.Model, group: Any) -> None:
-    """Give every layer its weights. Raises BuildError naming every layer whose weights do not fit."""
+def assign(model: keras.Model, group: Any, trained_with: str) -> None:
+    """Give every layer its weights. trained_with: see theano.ran.
+
+    Raises BuildError naming every layer whose weights do not fit.
+    """
     version = _attribute(group, "keras_version", "1")
-    on_theano = _attribute(group, "backend", "tensorflow") == "theano"
+    on_theano = theano.ran(model, group, trained_with)
     if on_theano:
         theano.check(model)
     layers = [(layer, variables) for layer in model.layers if (variables := _variables(layer))]

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from ..errors import BuildError
+from .names import names
 
 CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
 _RECURRENT = "ConvLSTMCell"
+_KERNELS = {"th_kernels": "theano", "tf_kernels": "tensorflow"}  # in names of files: whose kernels they hold
 _UNPADDED = {"MaxPooling": (1, 3), "AveragePooling": (1,)}  # sizes that were pooled as TensorFlow does, with stride 1
+
+
+def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
+    """Whether the Keras that wrote a group of weights ran on Theano.
+
+    Keras 1 did not write it down, but TensorFlow's variables have names that end in ":0", and Theano's do not.
+    trained_with: what the user says, "theano", "tensorflow" or nothing. Raises BuildError where the file says
+    otherwise, or where it makes a difference and nothing tells.
+    """
+    written = group.attrs.get("backend", "")
+    written = written.decode() if isinstance(written, bytes) else str(written)
+    if trained_with and written and trained_with != written:
+        raise BuildError(f"The file says that Keras ran on {written}. Leave --trained-with {trained_with} out.")
+    found = {trained_with or written} if trained_with or written else _signs(group)
+    if len(found) != 1 and any(_computes_otherwise(part) for part in model._flatten_layers()):
+        raise BuildError(
+            "The file does not tell whether the kernels of its convolutions are those of Keras on Theano, which turns "
+            "them around, or on TensorFlow. Add --trained-with theano or --trained-with tensorflow: what "
+            "~/.keras/keras.json said where the model was trained, or else what knows pictures of known labels."
+        )
+    return found == {"theano"}
 
 
 def turned(layer: keras.layers.Layer, variables: Sequence[Any], values: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -37,6 +61,17 @@ def check(model: keras.Model) -> None:
             "model with ZeroPadding layers before these and padding='valid' instead, new.set_weights("
             "old.get_weights()), compare its answers where Theano runs, and build that."
         )
+
+
+def _signs(group: Any) -> set[str]:
+    """Of what the names of the variables and of the file speak."""
+    variables = [name for layer in names(group, "layer_names") for name in names(group[layer], "weight_names")]
+    found = {"tensorflow" if name.endswith(":0") else "theano" for name in variables}
+    return found | {backend for mark, backend in _KERNELS.items() if mark in Path(group.file.filename).name}
+
+
+def _computes_otherwise(layer: keras.layers.Layer) -> bool:
+    return _pads_otherwise(layer) or any(max(kernel.shape[:-2]) > 1 for kernel in _kernels(layer))
 
 
 def _kernels(layer: keras.layers.Layer) -> list[Any]:
