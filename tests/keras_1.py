@@ -39,7 +39,7 @@ def save(file: Path, layers: Layers, arrays: Arrays, backend: str) -> Path:
         content.attrs["keras_version"] = b"1.2.2"
         content.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers}).encode()
         group = content.create_group("model_weights")
-        stored = [entry["config"]["name"] for entry in layers]
+        stored = [_name(entry) for entry in layers]
         group.attrs["layer_names"] = [name.encode() for name in stored]
         end = ":0" if backend == "tensorflow" else ""
         for name in stored:
@@ -49,3 +49,8 @@ def save(file: Path, layers: Layers, arrays: Arrays, backend: str) -> Path:
             for key, value in values.items():
                 part.create_dataset(key, data=value)
     return file
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """A model within the model has none in the architecture."""
+    return "sequential_1" if isinstance(entry["config"], list) else str(entry["config"]["name"])

@@ -9,10 +9,8 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
-from . import theano
+from . import keras_1, theano
 from .names import names
-
-_CONVOLUTIONS = theano.CONVOLUTIONS
 
 
 def of(group: Any, trained_with: str) -> Callable[[keras.Model], None]:
@@ -25,7 +23,7 @@ def assign(model: keras.Model, group: Any, trained_with: str) -> None:
 
     Raises BuildError naming every layer whose weights do not fit.
     """
-    version = _attribute(group, "keras_version", "1")
+    old = _attribute(group, "keras_version", "1").startswith("1")
     on_theano = theano.ran(model, group, trained_with)
     if on_theano:
         theano.check(model)
@@ -39,7 +37,8 @@ def assign(model: keras.Model, group: Any, trained_with: str) -> None:
     problems: list[str] = []
     pairs: list[tuple[Any, np.ndarray]] = []
     for (layer, variables), (name, values) in zip(layers, saved, strict=True):
-        values = _converted(layer, values, old=version.startswith("1"))
+        if old:
+            values = keras_1.arranged(layer, variables, values)
         if on_theano:
             values = theano.turned(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
@@ -62,15 +61,6 @@ def _variables(layer: keras.layers.Layer) -> list[Any]:
 
 def _values(group: Any) -> list[np.ndarray]:
     return [np.asarray(group[name]) for name in names(group, "weight_names")]
-
-
-def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool) -> list[np.ndarray]:
-    if type(layer).__name__ not in _CONVOLUTIONS:
-        return values
-    kernel = values[0]
-    if old and kernel.ndim == 4 and kernel.shape != tuple(layer.kernel.shape):
-        kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1 on Theano's order: (filters, channels, rows, columns)
-    return [kernel, *values[1:]]
 
 
 def _attribute(group: Any, name: str, default: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import BuildError
 from .names import names
 
-CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
 _RECURRENT = "ConvLSTMCell"
 _KERNELS = {"th_kernels": "theano", "tf_kernels": "tensorflow"}  # in names of files: whose kernels they hold
 _UNPADDED = {"MaxPooling": (1, 3), "AveragePooling": (1,)}  # sizes that were pooled as TensorFlow does, with stride 1
@@ -78,7 +78,7 @@ def _kernels(layer: keras.layers.Layer) -> list[Any]:
     kind = type(layer).__name__
     if kind == _RECURRENT:
         return [layer.kernel, layer.recurrent_kernel]
-    return [layer.kernel] if kind in CONVOLUTIONS else []
+    return [layer.kernel] if kind in _CONVOLUTIONS else []
 
 
 def _pads_otherwise(layer: keras.layers.Layer) -> bool:
