@@ -170,3 +170,68 @@ def test_gates_of_both_directions_are_joined(tmp_path: Path) -> None:
     given = array(2, 5, 3)
     (answer,) = load(tmp_path, layers, {"both": arrays})(given)
     assert np.allclose(answer, np.hstack([lstm(given, there), lstm(given[:, ::-1], back)]), atol=1e-5)
+
+
+# --- Names
+
+
+def test_names_of_that_time_are_known(tmp_path: Path) -> None:
+    table = {"input_dim": 9, "output_dim": 5, "init": "uniform", "mask_zero": False, "dropout": 0.2, "input_length": 4}
+    names = {"W_regularizer": None, "W_constraint": None, "activity_regularizer": None}
+    conv = {"nb_filter": 3, "filter_length": 3, "border_mode": "valid", "subsample_length": 1, "atrous_rate": 2}
+    layers = [
+        layer("Embedding", "words", **keras_1.first(4, dtype="int32"), **table, **names),
+        layer("GaussianNoise", "noise", sigma=0.2),
+        layer("SpatialDropout1D", "spatial", p=0.3),
+        layer("UpSampling1D", "up", length=2),
+        layer("ZeroPadding1D", "pad", padding={"left_pad": 1}),
+        layer("GaussianDropout", "drop", p=0.3),
+        layer("AtrousConvolution1D", "conv", **conv, **keras_1.TRAINED, input_dim=None, input_length=None),
+        layer("TimeDistributedDense", "each", **keras_1.TRAINED, output_dim=2, input_dim=3, input_length=None),
+    ]
+    arrays = {
+        "words": {"W": array(9, 5)},
+        "conv": {"W": array(3, 1, 5, 3), "b": array(3)},
+        "each": {"W": array(3, 2), "b": array(2)},
+    }
+    given = np.arange(8, dtype=np.int32).reshape(2, 4)
+    (answer,) = load(tmp_path, layers, arrays)(given)
+    values = np.pad(arrays["words"]["W"][given].repeat(2, axis=1), ((0, 0), (1, 0), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(values, 5, axis=1)[..., ::2]
+    values = np.einsum("ntck,kcf->ntf", windows, arrays["conv"]["W"][:, 0]) + arrays["conv"]["b"]
+    assert np.allclose(answer, values @ arrays["each"]["W"] + arrays["each"]["b"], atol=1e-5)
+
+
+def test_convolutions_of_three_axes(tmp_path: Path) -> None:
+    sizes = {"nb_filter": 4, "kernel_dim1": 3, "kernel_dim2": 2, "kernel_dim3": 2, "subsample": [1, 1, 1]}
+    config = {**sizes, "border_mode": "valid", "dim_ordering": "th", **keras_1.TRAINED}
+    kernel, bias = array(4, 2, 3, 2, 2), array(4)
+    given = array(2, 2, 5, 6, 7)
+    layers = [layer("Convolution3D", "conv", **keras_1.first(2, 5, 6, 7), **config)]
+    (answer,) = load(tmp_path, layers, {"conv": {"W": kernel, "b": bias}})(given)
+    windows = np.lib.stride_tricks.sliding_window_view(given, (3, 2, 2), axis=(2, 3, 4))
+    assert np.allclose(
+        answer, np.einsum("ncxyzijk,fcijk->nfxyz", windows, kernel) + bias[:, None, None, None], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("padding", [[1, 0, 0, 2], {"top_pad": 1, "right_pad": 2}], ids=["numbers", "names"])
+def test_padding_of_single_sides_and_slopes_that_axes_share(tmp_path: Path, padding: Any) -> None:
+    layers = [
+        layer("ZeroPadding2D", "pad", **keras_1.first(2, 6, 6), padding=padding),
+        layer("Convolution2D", "conv", **keras_1.convolution(4, 3, "th")),
+        layer("PReLU", "slope", init="zero"),
+    ]
+    arrays = {"conv": {"W": array(4, 2, 3, 3), "b": array(4)}, "slope": {"alphas": array(4, 1, 1)}}
+    given = array(2, 2, 6, 6)
+    (answer,) = load(tmp_path, layers, arrays)(given)
+    padded = np.pad(given, ((0, 0), (0, 0), (1, 0), (0, 2)))
+    values = correlated(padded, *arrays["conv"].values())
+    assert np.allclose(answer, np.where(values > 0, values, values * arrays["slope"]["alphas"]), atol=1e-5)
+
+
+def test_deconvolutions_are_refused_by_name(tmp_path: Path) -> None:
+    config = keras_1.convolution(3, 3, "tf", output_shape=[None, 8, 8, 3], subsample=[2, 2], border_mode="same")
+    layers = [layer("Deconvolution2D", "wider", **keras_1.first(4, 4, 2), **config)]
+    with pytest.raises(BuildError, match=r"the layer 'wider', Deconvolution2D of Keras 1, is not taken\. Export the"):
+        load(tmp_path, layers, {"wider": {"W": array(3, 3, 2, 3), "b": array(3)}})

@@ -30,7 +30,7 @@ def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, al
     if old_keras:
         with contents.reasons(file):
             if version.startswith("1"):
-                config = keras_1.with_orders(config)
+                config = keras_1.renewed(config)
             config = old_config.upgraded(config, file)
         custom = {"old_hard_sigmoid": old_hard_sigmoid} if old_config.has_hard_sigmoid(config) else {}
         kinds = {entry["class_name"] for entry in contents.walk(config)}
