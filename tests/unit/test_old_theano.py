@@ -193,3 +193,11 @@ def test_what_the_user_says_must_not_contradict_the_file(tmp_path: Path) -> None
         loaders.load(str(tmp_path / "m.json"), file, allow_unsafe=False, trained_with="tensorflow")
     with pytest.raises(BuildError, match=r"--trained-with goes with \.h5 files of Keras 1, not with keras\.app"):
         loaders.load("keras.applications:VGG16", file, allow_unsafe=False, trained_with="theano")
+
+
+def test_an_application_with_weights_of_theano_is_refused(tmp_path: Path) -> None:
+    named = tmp_path / "vgg16_tf_dim_ordering_th_kernels.h5"
+    for file, backend in ((tmp_path / "w.h5", b"theano"), (named, b"tensorflow")):
+        weights = old_keras.save_weights(file, [], {}, backend)
+        with pytest.raises(BuildError, match=r"holds kernels of Keras on Theano, .* MODEL\.json --weights"):
+            loaders.load("keras.applications:VGG16", weights, allow_unsafe=False)

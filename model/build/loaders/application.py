@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import h5py
 import keras
 
 from ..errors import BuildError, reason
 from ..source import Source, of_keras
+from . import theano
 
 OPTIONS = ("alpha", "classes", "classifier_activation", "depth_multiplier", "dropout", "input_shape", "minimalistic")
 
@@ -30,6 +32,11 @@ def load(spec: str, weights: Path | None) -> Source:
         raise BuildError(f"Give the weights of {name} as a file, --weights FILE.h5: nothing is fetched from elsewhere.")
     if not weights.is_file():
         raise BuildError(f"{weights} does not exist.")
+    if h5py.is_hdf5(weights) and theano.is_named(weights):
+        raise BuildError(
+            f"{weights} holds kernels of Keras on Theano, which turned them around. Give the architecture with them: "
+            f"./kiln build MODEL.json --weights {weights.name}"
+        )
     try:
         model = make(weights=None, **_arguments(query))
     except (ValueError, TypeError) as fault:

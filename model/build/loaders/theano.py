@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
@@ -25,8 +26,7 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
     trained_with: what the user says, "theano", "tensorflow" or nothing. Raises BuildError where the file says
     otherwise, or where it makes a difference and nothing tells.
     """
-    written = group.attrs.get("backend", "")
-    written = written.decode() if isinstance(written, bytes) else str(written)
+    written = _written(group)
     if trained_with and written and trained_with != written:
         raise BuildError(f"The file says that Keras ran on {written}. Leave --trained-with {trained_with} out.")
     found = {trained_with or written} if trained_with or written else _signs(group)
@@ -63,11 +63,26 @@ def check(model: keras.Model) -> None:
         )
 
 
+def is_named(weights: Path) -> bool:
+    """Whether an HDF5 file of weights, or its name, says that they are of Theano."""
+    with h5py.File(weights, "r") as content:
+        return "theano" in (_written(content), *_marks(content))
+
+
+def _written(group: Any) -> str:
+    backend = group.attrs.get("backend", "")
+    return backend.decode() if isinstance(backend, bytes) else str(backend)
+
+
+def _marks(group: Any) -> set[str]:
+    return {backend for mark, backend in _KERNELS.items() if mark in Path(group.file.filename).name}
+
+
 def _signs(group: Any) -> set[str]:
     """Of what the names of the variables and of the file speak."""
     variables = [name for layer in names(group, "layer_names") for name in names(group[layer], "weight_names")]
     found = {"tensorflow" if name.endswith(":0") else "theano" for name in variables}
-    return found | {backend for mark, backend in _KERNELS.items() if mark in Path(group.file.filename).name}
+    return found | _marks(group)
 
 
 def _computes_otherwise(layer: keras.layers.Layer) -> bool:
