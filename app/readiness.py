@@ -9,7 +9,7 @@ from .settings import leaving_mark
 
 
 class Readiness:
-    """A proven version of every model answers here, and the node is not about to stop."""
+    """Each model that must answer does (Store.unready), and the node is not about to stop."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -75,14 +75,15 @@ def client(environ: Mapping[str, Any], proxies: int) -> str:
     """Who asks: what the client says in X-Client-ID, else its address, as a proxy tells it or the socket.
 
     proxies: how many stand before the worker. Each adds to the right of X-Forwarded-For whom it was asked by, so that
-    the entry which the outermost added counts; what is left of it the client has made up. 0 believes nothing of it.
+    the entry which the outermost added counts; what is left of it the client has made up. Where there are fewer, the
+    client came past some of the proxies, and the first counts. 0 believes nothing of it.
     Nothing but a canary split rests on it, so whoever makes one up gets the one or the other version and no more.
     """
     told: str = environ.get(_CLIENT, "")
     if told:
         return told
     hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    proxied: str = hops[-proxies].strip() if 0 < proxies <= len(hops) else ""
+    proxied: str = hops[-min(proxies, len(hops))].strip() if proxies else ""
     return proxied or str(environ.get("REMOTE_ADDR", ""))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from .errors import UnsupportedPicture
 
 _BITS = TiffImagePlugin.BITSPERSAMPLE
 _FORMAT, _SIGNED = TiffImagePlugin.SAMPLEFORMAT, 2
-_STRIP = 1 << 20  # values that are floats at a time: all of a large picture would take four times its memory
+_STRIP = 1 << 18  # values that are floats at a time: all of a large picture would take four times its memory
 _MEANING, _WHITE_IS_ZERO = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0
 
 
@@ -28,36 +28,51 @@ def _tags(picture: Image.Image) -> Mapping[int, Any]:
 
 
 def to_8_bits(picture: Image.Image) -> Image.Image:
-    """Such a picture -> mode L. What is no number is black.
+    """Such a picture -> mode L. What is no number is black, what is transparent white.
 
     Raises UnsupportedPicture where the numbers have no range that is known.
     """
     tags = _tags(picture)
     bits, signed = tags.get(_BITS, (16,))[0], tags.get(_FORMAT, (1,))[0] == _SIGNED
-    values = np.asarray(picture)
+    dtype: type[np.generic] | None = None  # where it is not what Pillow takes the values for
     if picture.mode.startswith("I;16"):
         scale = 2.0 ** (8 - bits)
     elif picture.mode == "L":
-        values, scale = values.view(np.int8), 2.0
+        dtype, scale = np.int8, 2.0
     else:
         if picture.mode == "I" and bits == 32 and not signed:
-            values = values.view(np.uint32)  # Pillow knows no such mode
-        scale = _guessed_scale(values, bits - signed)
-    grey = np.empty(values.shape, np.uint8)
-    rows = max(1, _STRIP // values.shape[1])
-    for top in range(0, len(values), rows):
+            dtype = np.uint32
+        scale = _guessed_scale((values for _, values in _strips(picture, dtype)), bits - signed)
+    clear = picture.info.get("transparency")  # one of the values, in PNGs
+    inverted = tags.get(_MEANING) == _WHITE_IS_ZERO
+    result = Image.new("L", picture.size)
+    for top, values in _strips(picture, dtype):
         with np.errstate(over="ignore", invalid="ignore"):
-            strip = np.nan_to_num(values[top : top + rows].astype(np.float32) * np.float32(scale))
-        grey[top : top + rows] = np.clip(strip, 0, 255)
-    return Image.fromarray(255 - grey if tags.get(_MEANING) == _WHITE_IS_ZERO else grey)
+            grey = np.nan_to_num(values.astype(np.float32) * np.float32(scale))
+        shades = np.clip(grey, 0, 255).astype(np.uint8)
+        shades = 255 - shades if inverted else shades
+        if clear is not None:
+            shades[values == clear] = 255
+        result.paste(Image.fromarray(shades), (0, top))
+    return result
 
 
-def _guessed_scale(values: np.ndarray, bits: int) -> float:
+def _strips(picture: Image.Image, dtype: type[np.generic] | None) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, values) of each part of the picture: Pillow copies what it hands to NumPy twice."""
+    width, height = picture.size
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        values = np.asarray(picture.crop((0, top, width, min(top + rows, height))))
+        yield top, values if dtype is None else values.view(dtype)
+
+
+def _guessed_scale(strips: Iterator[np.ndarray], bits: int) -> float:
     """Numbers of unknown range, by the largest one: 0..1, 0..255, 0..65535, or all that so many bits hold."""
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    if not finite.size:
+    largest = max(
+        (float(found.max()) for values in strips if (found := values[np.isfinite(values)]).size), default=None
+    )
+    if largest is None:
         raise UnsupportedPicture("None of the picture's numbers is finite. Save it with numbers from 0 to 255.")
-    largest = float(finite.max())
     if largest >= 2**32:
         raise UnsupportedPicture(f"The picture has numbers up to {largest:.3g}. Save it with numbers from 0 to 255.")
     for known, scale in ((1, 255.0), (255, 1.0), (2 ** min(bits, 16) - 1, 2.0 ** (8 - min(bits, 16)))):

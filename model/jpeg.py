@@ -7,6 +7,7 @@ so that there is one place for errors.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import simplejpeg
@@ -17,8 +18,13 @@ _APP1 = 0xE1  # EXIF or XMP, which may say how the picture is to be turned
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15: the size, and how it is coded
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_ARITHMETIC = b"\xff\xc9"
 # As it stands in a file: a scan's length is below 256. Within a scan 0xFF is followed by zero or a restart marker.
 _SCAN = b"\xff\xda\x00"
+_FEW_SCANS = 20  # so many are never too many
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_START, _END, _LEAST_WITH_LENGTH = 0xD8, 0xD9, 0xC0
+_MOST_MARKERS = 10_000
 
 
 class Header(NamedTuple):
@@ -36,16 +42,18 @@ _NO_JPEG = Header(None, 0)
 
 
 def header(data: bytes) -> Header:
-    """Read what stands before the picture, and count the scans where there may be several."""
+    """Read what stands before the picture, and count the scans where there may be several. Raises MemoryError."""
     if not data.startswith(b"\xff\xd8\xff"):
         return _NO_JPEG
     tags, one_scan = _walk(data)
-    scans = 1 if one_scan else data.count(_SCAN)
+    scans = 1 if one_scan else _scans(data)
     if tags:
         return Header(None, scans)
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
+    except MemoryError:
+        raise
+    except Exception:  # ValueError where it is damaged, KeyError where its colours are sampled as it does not know
         return Header(None, scans)
     return Header((width, height) if colours in ("YCbCr", "Gray") else None, scans)
 
@@ -60,17 +68,37 @@ def parts(found: tuple[int, int], wanted: tuple[int, int]) -> int:
 
 
 def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Image.Image | None:
-    """An ordinary JPEG as RGB; None where it is damaged. At the scale that Pillow's draft mode takes.
+    """An ordinary JPEG as RGB, at the scale that Pillow's draft mode takes; None where that fails in any way.
 
     found: the header's size. wanted: (width, height) that the picture is going to be resized to.
+    Raises MemoryError.
     """
     count = parts(found, wanted)
     width, height = (-(-side // count) for side in found)
     try:
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, strict=True)
-    except ValueError:
+    except MemoryError:
+        raise
+    except Exception:
         return None
     return Image.fromarray(pixels)
+
+
+def with_end(data: bytes) -> bytes | None:
+    """A JPEG that lacks its last marker and nothing else, with it; None of any other data. Raises MemoryError.
+
+    libjpeg warns where the coded pixels end early, if they are Huffman's. Of several scans the last might be missing.
+    """
+    if not data.startswith(b"\xff\xd8\xff") or not _walk(data)[1] or _ARITHMETIC in data:
+        return None
+    whole = data + bytes((0xFF, _END))
+    try:
+        simplejpeg.decode_jpeg(whole, "RGB", min_width=1, min_height=1, strict=True)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    return whole
 
 
 def _walk(data: bytes) -> tuple[bool, bool]:
@@ -100,3 +128,21 @@ def _walk(data: bytes) -> tuple[bool, bool]:
             colours = -1 if marker in _PROGRESSIVE else data[place + 9]
         place += 2 + length
     return True, False
+
+
+def _scans(data: bytes) -> int:
+    """Those of the first picture in the file, as libjpeg finds them: others may follow it. No fewer, in any case."""
+    everywhere = data.count(_SCAN)
+    if everywhere <= _FEW_SCANS:
+        return everywhere
+    scans, place = 0, 2
+    for _ in range(_MOST_MARKERS):
+        found = _MARKER.search(data, place)
+        if found is None or data[found.end() - 1] == _END:
+            return scans
+        marker, place = data[found.end() - 1], found.end()
+        if marker < _LEAST_WITH_LENGTH or marker == _START:
+            continue
+        scans += marker == _START_OF_SCAN
+        place += int.from_bytes(data[place : place + 2])
+    return everywhere

@@ -1,4 +1,4 @@
-"""PNGs without what says nothing of their pixels: texts, colour profiles, further frames.
+"""PNGs without what says nothing of their pixels (texts, profiles, further frames), and their transparent colour.
 
 Pillow unpacks and checks all of that, and refuses a whole picture for a text of more than a megabyte, or for one wrong
 checksum in it.
@@ -6,13 +6,22 @@ checksum in it.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
 
 _HEAD = struct.Struct(">I4s")  # of a chunk: the length of its data, and its kind
 _OPTIONAL = 0x20  # in the first letter of the kind
 _END, _OF_PIXELS = b"IEND", b"tRNS"
 _EXIF, _XMP = b"eXIf", b"iTXt"  # which may say how the picture is to be turned
+# Pillow's names for how pixels lie in the file: of how many bits the transparent colour's numbers are.
+_BITS = {"L;2": 2, "L;4": 4, "L": 8, "RGB": 8}
+_HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"  # what is read of the 16 bits of each number
+_STRIP = 1 << 18  # pixels that are compared at a time
 _XMP_BEGINS = b"XML:com.adobe.xmp\x00\x00"  # by its standard not compressed
 
 
@@ -36,3 +45,36 @@ def _is_needed(kind: bytes, chunk: memoryview) -> bool:
     if kind == _EXIF or (kind == _XMP and chunk[4 : 4 + len(_XMP_BEGINS)] == _XMP_BEGINS):
         return zlib.crc32(chunk[:-4]) == int.from_bytes(chunk[-4:])
     return False
+
+
+def set_right(picture: Image.Image, data: bytes) -> None:
+    """Before it is loaded: have the transparent colour found among the pixels. Does nothing to other formats.
+
+    Pillow takes it for one of 8 bits, and forgets the lower half of 16 bits a colour; there the picture is loaded, and
+    made white. data: the file.
+    """
+    key = picture.info.get("transparency")
+    if not isinstance(picture, PngImagePlugin.PngImageFile) or not picture.tile or key is None:
+        return
+    stored = picture.tile[0].args
+    if stored in _BITS:
+        most = 2 ** _BITS[stored] - 1
+        numbers = [(number & most) * (255 // most) for number in np.atleast_1d(key).tolist()]
+        picture.info["transparency"] = tuple(numbers) if picture.mode == "RGB" else numbers[0]
+    elif stored == _HIGH_BYTES:
+        _whiten(picture, data, np.array(key))
+        del picture.info["transparency"]
+
+
+def _whiten(picture: Image.Image, data: bytes, key: np.ndarray) -> None:
+    """Load it, 16 bits a colour, and make all white that has the colour `key`."""
+    low: Any = Image.open(io.BytesIO(essential(data)), formats=("PNG",))
+    low.tile = [tile._replace(args=_LOW_BYTES) for tile in low.tile]
+    picture.load()
+    low.load()
+    width, height = picture.size
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        found = (np.asarray(picture.crop(box)) == key >> 8) & (np.asarray(low.crop(box)) == key & 255)
+        picture.paste((255, 255, 255), box, Image.fromarray(found.all(axis=2)))

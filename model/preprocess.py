@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, grey, jpeg, png, tiff
+from . import errors, gif, grey, jpeg, png, signatures, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -40,6 +40,7 @@ _PLUGINS = (
     WebPImagePlugin,
 )
 
+_DECODED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
 _RESAMPLING = {
@@ -63,11 +64,21 @@ _RANGES: dict[str, tuple[_Channels, _Channels]] = {
 }
 
 _ORIENTATION = 0x0112
+# By its value; 1 is upright. Pillow's own exif_transpose turns a picture only where it can write all its tags back.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Of a progressive JPEG. Encoders make some ten; libjpeg-turbo advises a limit.
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 _LARGEST_TOGETHER = 4  # in one request
-_STRIP = 1 << 20  # pixels that are laid on white at a time
+_STRIP = 1 << 18  # pixels that are laid on white at a time
 _WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
@@ -82,7 +93,6 @@ _DECODE_FAULTS = (
     TypeError,
     AttributeError,
     OverflowError,
-    MemoryError,
     Image.DecompressionBombError,
 )
 
@@ -259,6 +269,18 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
     budget = budget or Budget(limits)
+    try:
+        try:
+            return _decode(data, wanted, limits, budget)
+        except errors.BrokenPicture:
+            if (whole := jpeg.with_end(data)) is None:
+                raise
+            return _decode(whole, wanted, limits, budget)
+    except MemoryError as fault:  # there is none, or a damaged file asks for too much
+        raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
+
+
+def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget) -> Image.Image:
     found, scans = jpeg.header(data)
     if found is not None:
         _check_size(found, limits)
@@ -275,11 +297,10 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
         picture.draft(None, (longest, longest))
     budget.spend(math.prod(picture.size) if scans == 1 else whole)
     try:
-        tiff.set_right(picture)
-        picture.load()
-        return _to_rgb(_upright(picture))
-    except MemoryError as fault:  # there is none, or a damaged file asks for too much
-        raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
+        picture, orientation = _load(picture, data)
+        picture = _to_rgb(picture)  # the one before is let go of
+        turn = _TURNS.get(orientation)
+        return picture if turn is None else picture.transpose(turn)
     except _DECODE_FAULTS as fault:
         raise errors.BrokenPicture(
             "The picture ends early or is damaged. Check that the whole file was sent, or save it again and retry."
@@ -289,41 +310,24 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise errors.EmptyPicture("The picture is empty (0 bytes). Send the file's content.")
-    kind = _sniff(data)
+    kind = signatures.picture_format(data)
     if kind is None:
-        raise errors.NotAPicture(f"The data is not a picture. Send a {ACCEPTED} file.")
-    if kind not in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        what = signatures.advice(data)
+        raise errors.NotAPicture(f"The data is not a picture. {f'{what} ' if what else ''}Send a {ACCEPTED} file.")
+    if kind not in _DECODED:
         raise errors.UnsupportedPicture(f"{kind} pictures are not supported. Convert to {ACCEPTED}.")
     try:
         return Image.open(io.BytesIO(png.essential(data) if kind == "PNG" else data), formats=(kind,))
     except Image.DecompressionBombError as fault:
         raise errors.PictureTooLarge("The picture has far too many pixels. Scale it down.") from fault
     except _DECODE_FAULTS as fault:
+        if kind == "TIFF" and tiff.is_of_unknown_mode(data):
+            raise errors.UnsupportedPicture(
+                "The TIFF has channels or bits that are not read together. Save it as PNG, or as RGB or grey of 8 bits."
+            ) from fault
         raise errors.BrokenPicture(
             f"The {kind} file is damaged, cut off, or of a variant that is not supported. Save it again and retry."
         ) from fault
-
-
-def _sniff(data: bytes) -> str | None:
-    """The format by its first bytes; None when it is none of those known."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith(b"BM"):
-        return "BMP"
-    if data.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
-    if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        return "AVIF" if brand in (b"avif", b"avis") else "HEIC" if brand[:2] in (b"he", b"mi") else None
-    if data.lstrip()[:5].lower() in (b"<svg ", b"<?xml") and b"<svg" in data[:1000].lower():
-        return "SVG"
-    return "JPEG 2000" if data[4:8] == b"jP  " else "PSD" if data.startswith(b"8BPS") else None
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:
@@ -349,17 +353,31 @@ def _check_scans(scans: int, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Obey the EXIF orientation. Most files have none, and then the tags are not parsed at all."""
+def _load(picture: Image.Image, data: bytes) -> tuple[Image.Image, int]:
+    """(the picture with its pixels as the file has them, its EXIF orientation)"""
+    if isinstance(picture, WebPImagePlugin.WebPImageFile):
+        return webp.first_frame(picture, data), _orientation(picture)
+    if isinstance(picture, GifImagePlugin.GifImageFile):
+        return gif.first_frame(picture), 1
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        orientation = tiff.set_right(picture)
+        picture.load()
+        return picture, orientation
+    png.set_right(picture, data)
+    picture.load()
+    return picture, _orientation(picture)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """As the EXIF tags say. Most files have none, and then they are not parsed at all."""
     info = picture.info
-    if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info or picture.format == "TIFF"):
-        return picture
+    if not ("exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info):
+        return 1
     try:
-        if picture.getexif().get(_ORIENTATION, 1) == 1:
-            return picture
-        return ImageOps.exif_transpose(picture)
+        orientation: int = picture.getexif().get(_ORIENTATION, 1)
     except _DECODE_FAULTS:  # a damaged tag block says nothing about the pixels
-        return picture
+        return 1
+    return orientation
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

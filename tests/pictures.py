@@ -112,6 +112,26 @@ def turned(picture: Image.Image, orientation: int) -> bytes:
     return encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif)
 
 
+Tag = tuple[int, int, int, bytes]  # its number, its type, how many values, and these
+
+
+def tags(orientation: int, *others: Tag, gps: tuple[Tag, ...] = ()) -> bytes:
+    """A block of Exif tags as no library would write it: others in its first directory, gps in that of the place."""
+    first = sorted([(ORIENTATION, 3, 1, struct.pack(">H", orientation)), *others])
+    gps_at = 8 + 2 + 12 * (len(first) + 1) + 4
+    first.append((0x8825, 4, 1, struct.pack(">I", gps_at)))
+    beyond_at = gps_at + 2 + 12 * len(gps) + 4
+    data, beyond = b"Exif\0\0MM\0*\0\0\0\x08", b""
+    for directory in (first, gps):
+        data += struct.pack(">H", len(directory))
+        for tag, kind, count, value in directory:
+            if len(value) > 4:
+                value, beyond = struct.pack(">I", beyond_at + len(beyond)), beyond + value
+            data += struct.pack(">HHI", tag, kind, count) + value.ljust(4, b"\0")
+        data += bytes(4)
+    return data + beyond
+
+
 # --- Encoders for what Pillow reads and does not write --------------------------------------------------------------
 
 
@@ -120,15 +140,19 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(pixels: np.ndarray, *, interlaced: bool = False) -> bytes:
-    """8 or 16 bits, grey (height, width) or RGB (height, width, 3)."""
+def png(pixels: np.ndarray, *, interlaced: bool = False, bits: int | None = None, clear: tuple[int, ...] = ()) -> bytes:
+    """8 or 16 bits, grey (height, width) or RGB (height, width, 3). bits: 1, 2 or 4 of grey are packed. clear: the
+    colour that is transparent.
+    """
     height, width = pixels.shape[:2]
     depth, colour = pixels.dtype.itemsize * 8, RGB if pixels.ndim == 3 else GREY
     passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7] if interlaced else [pixels]
     rows = (row for part in passes for row in part if row.size)
-    data = b"".join(b"\x00" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
+    packed = (_bits(row, bits) if bits else row.astype(row.dtype.newbyteorder(">")).tobytes() for row in rows)
+    data = b"".join(b"\x00" + row for row in packed)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits or depth, colour, 0, 0, interlaced))
+    header += chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear)) if clear else b""
+    return PNG_SIGNATURE + header + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
 
 
 def tiff(
@@ -140,15 +164,18 @@ def tiff(
     deflated: bool = False,
     order: str = "<",
     orientation: int = 1,
+    alpha: int | None = None,
+    compression: int | None = None,
 ) -> bytes:
-    """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 3 or 4).
+    """A TIFF in one strip a plane, of any numbers: (height, width), or (height, width, 2 to 4).
 
     meaning: PhotometricInterpretation; 0 white is zero, 1 black is zero, 2 RGB, 5 CMYK. bits: 12 packs the numbers.
+    alpha: what the last channel is; 1 premultiplied, 2 not. compression: what the file claims, whatever it holds.
     planar: each colour by itself. order: of the bytes, as numpy has it. orientation: as in EXIF.
     """
     height, width = pixels.shape[:2]
     colours = pixels.shape[2] if pixels.ndim == 3 else 1
-    meaning = {1: 1, 3: 2, 4: 5}[colours] if meaning is None else meaning
+    meaning = {1: 1, 2: 1, 3: 2, 4: 5}[colours] if meaning is None else meaning
     stored = pixels.astype(pixels.dtype.newbyteorder(order))
     planes = [stored[..., colour] for colour in range(colours)] if planar and colours > 1 else [stored]
     strips = [_packed(plane) if bits == 12 else plane.tobytes() for plane in planes]
@@ -158,7 +185,7 @@ def tiff(
         (256, long, [width]),
         (257, long, [height]),
         (258, short, [bits or pixels.dtype.itemsize * 8] * colours),
-        (259, short, [8 if deflated else 1]),
+        (259, short, [compression or (8 if deflated else 1)]),
         (262, short, [meaning]),
         (273, long, [8 + sum(map(len, strips[:number])) for number in range(len(strips))]),
         (274, short, [orientation]),
@@ -168,6 +195,7 @@ def tiff(
         (284, short, [2 if planar else 1]),
         (339, short, [{"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]] * colours),
     ]
+    entries = sorted([*entries, (338, short, [alpha])]) if alpha else entries
     data = b"".join(strips)
     directory, beyond = struct.pack(order + "H", len(entries)), b""
     beyond_at = 8 + len(data) + 2 + 12 * len(entries) + 4
@@ -182,8 +210,12 @@ def tiff(
 
 def _packed(numbers: np.ndarray) -> bytes:
     """12 bits each, most significant first, each row to whole bytes."""
-    bits = (numbers[..., None] >> np.arange(11, -1, -1)) & 1
-    return np.packbits(bits.reshape(len(numbers), -1).astype(np.uint8), axis=1).tobytes()
+    return b"".join(_bits(row, 12) for row in numbers)
+
+
+def _bits(row: np.ndarray, count: int) -> bytes:
+    """So many bits each, most significant first."""
+    return np.packbits((row[:, None] >> np.arange(count - 1, -1, -1) & 1).astype(np.uint8)).tobytes()
 
 
 # --- Files that mean harm -------------------------------------------------------------------------------------------
@@ -213,6 +245,25 @@ def jpeg_of_separate_colours(picture: Image.Image, scans: int) -> bytes:
     data = encoded(picture, "JPEG")
     scan = SCAN + b"\x08\x01\x01\x00\x00\x3f\x00"
     return data[: data.index(SCAN)] + scan * scans + b"\xff\xd9"
+
+
+def jpeg_of_tall_samples(picture: Image.Image) -> bytes:
+    """A JPEG with a sample of colour for every four lines (4:4:1), each colour in a scan of its own.
+
+    It is what a lossless turn makes of 4:1:1.
+    """
+    width, height = picture.size
+    luma, *chroma = picture.convert("YCbCr").split()
+    parts = [encoded(part, "JPEG") for part in (luma, *(part.resize((width, -(-height // 4))) for part in chroma))]
+    frame = parts[0].index(b"\xff\xc0")
+    tables = frame + 2 + int.from_bytes(parts[0][frame + 2 : frame + 4])  # those of a grey JPEG are always the same
+    sizes = struct.pack(">HBHHB", 17, 8, height, width, 3) + b"\x01\x14\x00\x02\x11\x00\x03\x11\x00"
+    scans = [
+        SCAN + bytes((8, 1, number, 0, 0, 63, 0)) + part[part.index(SCAN) + 10 : -2]
+        for number, part in enumerate(parts, 1)
+    ]
+    head = parts[0][:frame] + b"\xff\xc0" + sizes + parts[0][tables : parts[0].index(SCAN)]
+    return head + b"".join(scans) + b"\xff\xd9"
 
 
 def cuts(data: bytes, count: int = 24) -> list[int]:

@@ -54,17 +54,18 @@ class Guard:
         return key is not None and not key.rate
 
     def _find(self, field: Lookup) -> Key | None:
-        """The key that is offered, if it is known. field: gives one of the request's head by its name in lower case.
+        """A key that is offered and known. field: gives one of the request's head by its name in lower case.
 
         Every key is compared, and in constant time, so that the time says nothing.
         """
         with self._lock:
             self._follow()
             keys = self._keys
-        found, digest = None, file.digest(_offered(field))
-        for key in keys:
-            if hmac.compare_digest(key.digest, digest):
-                found = key
+        found = None
+        for digest in map(file.digest, _offered(field)):
+            for key in keys:
+                if hmac.compare_digest(key.digest, digest):
+                    found = key
         return found
 
     def _wait(self, key: Key) -> float:
@@ -110,6 +111,8 @@ class Guard:
         return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
-def _offered(field: Lookup) -> str:
-    scheme, _, key = (field("authorization") or "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else field("x-api-key") or ""
+def _offered(field: Lookup) -> list[str]:
+    """A token in Authorization may be meant for a proxy in front; then the key is in the other header."""
+    scheme, _, token = (field("authorization") or "").partition(" ")
+    offered = [field("x-api-key"), token.strip() if scheme.lower() == "bearer" else ""]
+    return [key for key in offered if key]

@@ -9,6 +9,7 @@ from model.store import Model
 from ..payloads.open_inference.datatypes import DATATYPES
 from ..payloads.open_inference.request import HEADER
 from ..settings import Settings
+from .examples import infer, with_example
 from .parts import JSON, Schema, array, fields, get, id_parameter, ok, plain_error
 
 _TEXT: Schema = {"type": "string"}
@@ -55,7 +56,7 @@ def _of_model(suffix: str, models: Sequence[Model], settings: Settings, *, versi
             "get": get(f"{name}ready", "Can this model answer?", fields(name=_TEXT, ready=_YES), unready)
         },
         f"{path}/stats": {"get": get(f"{name}stats", "What did this model do?", _statistics(), unready)},
-        f"{path}/infer": {"post": _infer(f"{name}infer", settings)},
+        f"{path}/infer": {"post": _infer(f"{name}infer", models, settings)},
     }
     for each, operations in found.items():
         for operation in operations.values():
@@ -94,7 +95,7 @@ def _metadata() -> Schema:
     )
 
 
-def _infer(name: str, settings: Settings) -> Schema:
+def _infer(name: str, models: Sequence[Model], settings: Settings) -> Schema:
     tensor = fields(name=_TEXT, shape=array({"type": "integer", "minimum": 0}), datatype=_DATATYPE)
     tensor["properties"] |= {"parameters": _PARAMETERS, "data": {"type": "array"}}
     wanted = fields(name=_TEXT)
@@ -111,7 +112,10 @@ def _infer(name: str, settings: Settings) -> Schema:
         "description": "What a model takes is in its metadata. A model of pictures takes encoded ones as BYTES; with "
         f"{HEADER}: 0 the body is one picture. Content-Encoding: gzip and deflate are taken.",
         "parameters": [{"name": HEADER, "in": "header", **_LENGTH}],
-        "requestBody": {"required": True, "content": {JSON: {"schema": asked}, _BYTES: {"schema": binary}}},
+        "requestBody": {
+            "required": True,
+            "content": {JSON: with_example({"schema": asked}, infer(models)), _BYTES: {"schema": binary}},
+        },
         "responses": {
             "200": answered,
             "400": plain_error("The request, a tensor or a picture is wrong, or the engine failed on these values"),
@@ -154,7 +158,7 @@ def _index(settings: Settings) -> Schema:
         "operationId": "v2_index",
         "summary": "Every version of every model, with its state",
         "parameters": [id_parameter()],
-        "requestBody": {"content": {JSON: {"schema": body}}},
+        "requestBody": {"content": {JSON: with_example({"schema": body}, {"ready": True})}},
         "responses": {"200": ok(JSON, array(entry), "OK"), **_bad_body(settings)},
     }
 

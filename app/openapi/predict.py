@@ -10,6 +10,8 @@ from ..admission import DEADLINE_HEADER
 from ..predictions import DEFAULT_TOP
 from ..selection import CLIENT_HEADER
 from ..settings import Settings
+from . import examples
+from .examples import with_example
 from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
 from .tensors import instance, prediction
 
@@ -90,7 +92,7 @@ def _content(models: Sequence[Model], settings: Settings) -> Schema:
     pictures = [model for model in models if model.bundle.preprocessing is not None]
     most = settings.max_images if pictures and len(pictures) == len(models) else settings.max_instances
     instances = array(any_of([instance(model) for model in models]), 1) | {"maxItems": most}
-    content: Schema = {JSON: {"schema": fields(instances=instances)}}
+    content: Schema = {JSON: with_example({"schema": fields(instances=instances)}, examples.instances(models))}
     return content if models and not pictures else _raw(settings) | content
 
 

@@ -9,6 +9,8 @@ from model.store import Model
 
 from ..paths import INVOCATIONS, PING
 from ..settings import Settings
+from . import examples
+from .examples import with_example
 from .parts import JSON, Schema, any_of, fields, id_parameter, ok, plain_error
 from .scoring import BYTES, predictions
 from .tensors import outputs
@@ -58,10 +60,13 @@ def _invocations(models: Sequence[Model], settings: Settings) -> Schema:
 
 def _content(models: Sequence[Model], settings: Settings) -> dict[str, Any]:
     bare = [row(model) for model in models if _may_be_bare(model)]
-    forms: Schema = {JSON: {"schema": {"anyOf": [rows(models, settings), columns(models, settings), *bare]}}}
-    forms["application/jsonlines"] = BYTES
+    forms: Schema = {}
+    whole = {"schema": {"anyOf": [rows(models, settings), columns(models, settings), *bare]}}
+    forms[JSON] = with_example(whole, examples.instances(models))
+    by_line = {"schema": {**_TEXT, "description": "an instance a line"}}
+    forms["application/jsonlines"] = with_example(by_line, examples.lines(models))
     if any(map(_is_flat, models)):
-        forms["text/csv"] = {"schema": {**_TEXT, "description": "an instance a line"}}
+        forms["text/csv"] = with_example(by_line, examples.cells(models) if _is_flat(models[0]) else None)
     forms["application/x-npy"] = BYTES
     if any(model.bundle.preprocessing is not None for model in models):
         forms |= {f"image/{kind}": BYTES for kind in ("jpeg", "png", "webp", "gif", "bmp", "tiff")}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from model.store import Model
 
 from ..settings import Settings
+from .examples import instances, with_example
 from .parts import JSON, Schema, any_of, array, error, fields, id_parameter, ok
 from .predict import answer, choice, top
 from .tensors import outputs
@@ -34,7 +35,10 @@ def scored(name: str, summary: str, models: Sequence[Model], settings: Settings,
         "parameters": [*choice(models), *top(models), id_parameter()],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": either(models, settings)}, "application/octet-stream": BYTES},
+            "content": {
+                JSON: with_example({"schema": either(models, settings)}, instances(models)),
+                "application/octet-stream": BYTES,
+            },
         },
         "responses": {
             "200": ok(JSON, answer(models), "One prediction for each instance, in order"),

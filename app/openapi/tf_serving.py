@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from model.store import Model
 
 from ..settings import Settings
+from .examples import examples, with_example
 from .parts import Schema, any_of, array, fields, id_parameter
 from .tensors import nested, value
 from .v1 import PICTURE, answer, ask, most_of, name_parameter, predict, refused, written
@@ -95,7 +96,7 @@ def _examples(
         operation,
         f"{verb.capitalize()} examples (TensorFlow Serving)",
         parameters,
-        schema,
+        with_example({"schema": schema}, examples(models, verb)),
         answer(results=array(result, 1)),
     )
 

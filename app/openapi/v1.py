@@ -8,6 +8,7 @@ from typing import Any
 from model.store import Model
 
 from ..settings import Settings
+from .examples import instances, with_example
 from .parts import JSON, Schema, any_of, array, fields, ok, plain_error
 from .tensors import nested, outputs, value
 
@@ -46,9 +47,9 @@ def answer(**properties: Schema) -> Schema:
     return {"200": ok(JSON, fields(**properties), "OK"), **refused(*_MEANING)}
 
 
-def ask(operation: str, summary: str, parameters: list[Schema], schema: Schema, responses: Schema) -> Schema:
-    """A request that asks a model."""
-    body = {"required": True, "content": {JSON: {"schema": schema}}}
+def ask(operation: str, summary: str, parameters: list[Schema], media: Schema, responses: Schema) -> Schema:
+    """A request that asks a model. media: the body."""
+    body = {"required": True, "content": {JSON: media}}
     return {
         "operationId": operation,
         "summary": summary,
@@ -72,7 +73,7 @@ def predict(operation: str, parameters: list[Schema], models: Sequence[Model], s
         operation,
         "Ask a model about rows or columns of its inputs (TensorFlow Serving, KServe V1)",
         parameters,
-        {"anyOf": [rows(models, settings), columns(models, settings)]},
+        with_example({"schema": {"anyOf": [rows(models, settings), columns(models, settings)]}}, instances(models)),
         {"200": written(body, "predictions for instances, outputs for inputs"), **refused(*_MEANING)},
     )
 

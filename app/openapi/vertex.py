@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from model.store import Model
 
 from ..settings import Settings
+from .examples import instances, with_example
 from .parts import JSON, Schema, get, id_parameter, ok, plain_error
 from .scoring import predictions
 from .v1 import rows
@@ -32,7 +33,7 @@ def _predict(models: Sequence[Model], settings: Settings) -> Schema:
         "operationId": "vertex_predict",
         "summary": "Vertex AI: predictions for instances",
         "parameters": [id_parameter()],
-        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "requestBody": {"required": True, "content": {JSON: with_example({"schema": body}, instances(models))}},
         "responses": {
             "200": ok(JSON, predictions(models), "One prediction for each instance, in order"),
             "400": plain_error("The request, a picture or a tensor is wrong"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -73,12 +72,19 @@ def example(model: Model) -> str:
     return orjson.dumps({"instances": [instance]}).decode().replace('"..."', "...")
 
 
-def _example(dtype: str, shape: tuple[int | None, ...]) -> Any:
-    sizes = [2 if size is None else size for size in shape]
-    whole = math.prod(sizes) <= _EXAMPLE_VALUES
+def example_of(dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An input of one instance, as an array of objects; a size that varies is 2. shape: that of one instance."""
     value: Any = "text" if dtype == "string" else False if dtype == "bool" else 0 if "int" in dtype else 0.5
-    for size in reversed(sizes):
-        value = [value] * size if whole or size <= 2 else [value, value, "..."]
+    return np.broadcast_to(np.array(value, object), [2 if size is None else size for size in shape])
+
+
+def _example(dtype: str, shape: tuple[int | None, ...]) -> Any:
+    values = example_of(dtype, shape)
+    if values.size <= _EXAMPLE_VALUES:
+        return values.tolist()
+    value = values.flat[0]
+    for size in reversed(values.shape):
+        value = [value] * size if size <= 2 else [value, value, "..."]
     return value
 
 

@@ -47,6 +47,7 @@ class Demo(Resource):
                 names=sorted(one.bundle.name for one in models),
                 action="predict" + (f"?{urlencode(query)}" if query else ""),
                 takes_photos=model is not None and model.bundle.preprocessing is not None,
+                takes_text=model is not None and all(tensor.dtype == "string" for tensor in model.bundle.inputs),
                 body="" if model is None or model.bundle.preprocessing else example(model),
                 max_body_bytes=self._settings.max_body_bytes,
             )

@@ -40,7 +40,7 @@ class Invoke(Resource):
 
 
 class Initialize(Resource):
-    """POST /initialize. 200 when every model can answer; 503 with the reason when not, which fails the instance."""
+    """POST /initialize. 200 when every model that must answer can, else 503 with the reason: the instance fails."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness

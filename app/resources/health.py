@@ -22,7 +22,7 @@ class Live(Resource):
 
 
 class Ready(Resource):
-    """GET /ready. 200 when a proven version of every model answers in this worker; 503 with the reason until then.
+    """GET /ready. 200 when every model that must answer does, in a proven version; 503 with the reason until then.
 
     503, too, from the moment on that the node is about to stop, while it still answers.
     """

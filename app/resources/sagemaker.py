@@ -34,7 +34,7 @@ _JSONS = (JSON, "application/jsons", LINES)
 
 
 class SageMakerPing(Resource):
-    """GET /ping. 200 and nothing more while every model can answer; 503 with the reason while not."""
+    """GET /ping. 200 and nothing more while every model that must answer can; 503 with the reason while not."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness

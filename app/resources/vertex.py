@@ -22,7 +22,7 @@ from ..settings import Settings
 
 
 class VertexHealth(Resource):
-    """GET, at AIP_HEALTH_ROUTE. 200 while every model can answer, 503 with the reason while not, and nothing else."""
+    """GET, at AIP_HEALTH_ROUTE. 200 while each model that must answer can, else 503 with the reason; nothing else."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness

@@ -5,11 +5,12 @@
  * Content-Security-Policy forbids inline style.
  */
 
+import { pictureIn } from "./dropped.js";
 import { offerCopy, shellQuote } from "./terminal.js";
 
 const byId = (id) => document.getElementById(id);
 const page = document.body;
-const [input, preview, retry] = [byId("image"), byId("preview"), byId("retry")];
+const [input, preview, retry, reopen] = [byId("image"), byId("preview"), byId("retry"), byId("reopen")];
 
 const MAX_BYTES = Number(page.dataset.maxBytes);
 const ACTION = byId("ask").getAttribute("action"); // with the model that was chosen
@@ -17,19 +18,37 @@ const MAX_TEXT = byId("limit").textContent.trim();
 const ENVELOPE_BYTES = 300; // boundaries and headers of a multipart body around one file, without its name
 const ROWS = 5;
 const PATIENCE_MS = 120_000; // longer than any timeout of the server, so that the server's own message comes first
-const emptyRows = [...byId("scores").children].map((row) => row.cloneNode(true));
+const [masthead, intro] = [document.querySelector(".model"), document.querySelector(".intro")];
+// What the page was made with fits one version and its labels; another may answer.
+const OWN_MODEL = masthead.textContent;
+const OWN_WORDS = [...intro.children].map((node) => node.textContent);
+const ANY_WORDS = ["What is in the photo?", "Give the model a photo and see what it makes of it."];
+const ownRows = [...byId("scores").children].map((row) => row.cloneNode(true));
+const anyRows = ownRows.map(blank);
+const OWN_LABELS = ownRows.map((row) => row.querySelector(".label").textContent).filter(Boolean);
 
+let restingRows = ownRows; // on show while there is no answer
 let photo = null; // the file on show
 let pending = null; // AbortController of the newest request; an older one has lost and says nothing
 let previewUrl = null;
 
-/** A failure told to the person: what happened, what to do, and whether the same photo may be sent again. */
+/**
+ * A failure told to the person: what happened, what to do, whether the same photo may be sent again, and whether the
+ * page may be out of date.
+ */
 class Problem extends Error {
-  constructor(title, message, { mayRetry = false, requestId = "" } = {}) {
+  constructor(title, message, { mayRetry = false, mayReopen = false, requestId = "" } = {}) {
     super(message);
-    Object.assign(this, { title, mayRetry, requestId });
+    Object.assign(this, { title, mayRetry, mayReopen, requestId });
   }
 }
+
+/** Refusals that no other photo helps with: what happened, what to do beside what the service says. */
+const OUT_OF_DATE = {
+  401: ["The service wants an API key", "This page sends none: ask from a terminal, or reload the page later."],
+  403: ["The service does not let this page ask", "Reload the page, or ask whoever runs the service."],
+  404: ["That model is not here any more", "Open the page anew to see which models there are."],
+};
 
 // ---- Words and numbers -------------------------------------------------------------------------------------------
 
@@ -39,6 +58,16 @@ export function percent(score) {
   if (text === "100.0" && score < 1) return ">99.9%";
   if (text === "0.0" && score > 0) return "<0.1%";
   return `${text}%`;
+}
+
+/** Whether all scores may be shares of a whole, give or take the rounding of 32 bits; they need not be. */
+function areShares(scores) {
+  return scores.every((score) => score >= 0 && score <= 1 + 1e-6);
+}
+
+/** A score that is no share, as plain as it came. */
+function plain(score) {
+  return String(Number(score.toPrecision(5)));
 }
 
 /** Bytes as decimal kB or MB, rounded up: a file just over the limit must not look like one at the limit. */
@@ -78,28 +107,30 @@ function reveal() {
   byId("answer").scrollIntoView({ block: "nearest", behavior });
 }
 
-function setFacts({ time = "–", requestId = "–" } = {}) {
+function setFacts({ answerer = "–", time = "–", requestId = "–" } = {}) {
+  byId("answerer").textContent = answerer;
   byId("time").textContent = time;
   byId("request-id").textContent = requestId || "–";
 }
 
-function setVerdict(label, score) {
+function setVerdict(label, score = "", text = "") {
   byId("label").textContent = label;
-  byId("score").textContent = score === undefined ? "" : percent(score);
-  byId("score").value = score === undefined ? "" : String(score);
+  byId("score").textContent = text;
+  byId("score").value = String(score);
 }
 
 function clearAnswer(verdict) {
   byId("problem").replaceChildren();
-  hideRetry();
+  hideWaysOut();
   setVerdict(verdict);
   setFacts();
-  byId("scores").replaceChildren(...emptyRows.map((row) => row.cloneNode(true)));
+  byId("scores").replaceChildren(...restingRows.map((row) => row.cloneNode(true)));
 }
 
-function hideRetry() {
-  if (document.activeElement === retry) input.focus(); // or the keyboard would fall back to the top of the page
-  retry.hidden = true;
+function hideWaysOut() {
+  // or the keyboard would fall back to the top of the page
+  if ([retry, reopen].includes(document.activeElement)) input.focus();
+  retry.hidden = reopen.hidden = true;
 }
 
 function showPhoto(file) {
@@ -125,28 +156,49 @@ function showPhoto(file) {
   preview.src = url;
 }
 
-function row({ label, score }) {
-  const item = emptyRows[0].cloneNode(true);
+function blank(row) {
+  const item = row.cloneNode(true);
+  item.setAttribute("aria-hidden", "true");
+  item.querySelector(".label").textContent = "";
+  return item;
+}
+
+function row({ label, score }, text) {
+  const item = anyRows[0].cloneNode(true);
   item.removeAttribute("aria-hidden");
   item.querySelector(".label").textContent = label;
-  item.querySelector(".score").textContent = percent(score);
+  item.querySelector(".score").textContent = text;
   item.querySelector(".score").value = String(score);
   return item;
 }
 
-function showAnswer({ top, time, requestId }) {
-  const rows = top.map(row);
+/** Put the model that answered at the top of the page, and take words away that were made for other labels. */
+function follow({ name, version }, top) {
+  const span = document.createElement("span");
+  span.textContent = `version ${version}`;
+  masthead.replaceChildren(`${name} `, span);
+  const fits = masthead.textContent === OWN_MODEL
+    || (OWN_LABELS.length > 0 && top.every(({ label }) => OWN_LABELS.includes(label)));
+  [...intro.children].forEach((node, i) => (node.textContent = (fits ? OWN_WORDS : ANY_WORDS)[i]));
+  restingRows = fits ? ownRows : anyRows;
+}
+
+function showAnswer({ model, top, time, requestId }) {
+  follow(model, top);
+  const shares = areShares(top.map(({ score }) => score));
+  const texts = top.map(({ score }) => (shares ? percent(score) : plain(score)));
+  const rows = top.map((one, i) => row(one, texts[i]));
   byId("scores").replaceChildren(...rows);
   byId("scores").getBoundingClientRect(); // lay out at zero first, so that the bars grow
   rows.forEach((item, i) => {
-    const share = Math.min(Math.max(top[i].score, 0), 1);
-    item.querySelector(".bar span").style.setProperty("--share", String(share));
+    item.querySelector(".bar").hidden = !shares; // a bar is a part of a whole
+    if (shares) item.querySelector(".bar span").style.setProperty("--share", String(Math.min(top[i].score, 1)));
   });
-  setVerdict(top[0].label, top[0].score);
-  setFacts({ time, requestId });
+  setVerdict(top[0].label, top[0].score, texts[0]);
+  setFacts({ answerer: `${model.name}, version ${model.version}`, time, requestId });
   setState("done");
   reveal();
-  announce(`Answer: ${top[0].label}, ${percent(top[0].score)}, in ${time}`);
+  announce(`Answer: ${top[0].label}, ${texts[0]}, in ${time}`);
 }
 
 function showProblem(problem) {
@@ -156,6 +208,7 @@ function showProblem(problem) {
   title.textContent = problem.title;
   byId("problem").replaceChildren(title, problem.message);
   retry.hidden = !problem.mayRetry;
+  reopen.hidden = !problem.mayReopen;
   setState("failed");
   reveal();
   announce(""); // the alert speaks for itself
@@ -179,7 +232,10 @@ function check(file) {
 
 /** The words for an answer that is not in the service's own format, as a proxy on the way may send. */
 function foreignAnswer(status, requestId) {
+  const signIn = ["You may not ask from here", "Reload the page to sign in again, or ask whoever runs the service."];
   const known = {
+    401: signIn,
+    403: signIn,
     404: ["The service is not at this address", "Check the address of this page: it may lack its last slash."],
     413: ["That photo is too large", `It was refused on the way to the service. Choose one under ${MAX_TEXT}.`],
     429: ["Too many requests", "Wait a moment, then try again."],
@@ -188,7 +244,21 @@ function foreignAnswer(status, requestId) {
     504: ["The service took too long", "It may be busy. Wait a moment, then try again."],
   };
   const other = ["No answer that this page can read", `The reply had status ${status}. Try again, or ask its operator.`];
-  return new Problem(...(known[status] ?? other), { mayRetry: status !== 413, requestId });
+  const mayReopen = status === 401 || status === 403;
+  return new Problem(...(known[status] ?? other), { mayRetry: !mayReopen && status !== 413, mayReopen, requestId });
+}
+
+/** The words for an error of the service itself. message: its own. */
+function refusal({ status, headers }, message, requestId) {
+  if (status in OUT_OF_DATE) {
+    const [title, advice] = OUT_OF_DATE[status];
+    return new Problem(title, `${message} ${advice}`, { mayReopen: true, requestId });
+  }
+  const mayRetry = status >= 500 || status === 429 || status === 408;
+  const wait = Number(headers.get("Retry-After"));
+  const title = mayRetry ? "The service could not answer now" : "The service refused this file";
+  const advice = mayRetry && wait > 0 ? ` It asks to wait ${wait} s.` : "";
+  return new Problem(title, message + advice, { mayRetry, requestId });
 }
 
 /** Read a reply of the service, or throw the Problem it tells of. */
@@ -204,17 +274,15 @@ async function readReply(response) {
   const requestId = body?.request_id ?? fallbackId;
   if (!response.ok) {
     if (typeof body?.error?.message !== "string") throw foreignAnswer(response.status, requestId);
-    const mayRetry = response.status >= 500 || response.status === 429 || response.status === 408;
-    const wait = Number(response.headers.get("Retry-After"));
-    const title = mayRetry ? "The service could not answer now" : "The service refused this file";
-    const advice = mayRetry && wait > 0 ? ` It asks to wait ${wait} s.` : "";
-    throw new Problem(title, body.error.message + advice, { mayRetry, requestId });
+    throw refusal(response, body.error.message, requestId);
   }
   const top = body?.predictions?.[0]?.top;
-  const readable = Array.isArray(top) && top.length > 0
+  const model = body?.model;
+  const readable = typeof model?.name === "string" && typeof model.version === "string"
+    && Array.isArray(top) && top.length > 0
     && top.every((one) => typeof one?.label === "string" && Number.isFinite(one.score));
   if (!readable) throw foreignAnswer(response.status, requestId);
-  return { top: top.slice(0, ROWS), requestId };
+  return { model, top: top.slice(0, ROWS), requestId };
 }
 
 /** Post the file and give the answer with the time from the first byte out to the last byte in. */
@@ -269,6 +337,12 @@ function take(files) {
   ask();
 }
 
+/** Say why nothing is asked; the answer on show stays. */
+function refuse(reason) {
+  setNote(reason);
+  announce(reason);
+}
+
 // ---- The ways in: choose, drop, paste ----------------------------------------------------------------------------
 
 input.addEventListener("change", () => {
@@ -283,10 +357,10 @@ retry.addEventListener("click", ask);
 
 const bringsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
-// The whole page takes a drop: a near miss would otherwise leave the page and open the photo.
+// The whole page takes a drop, of anything: the browser would leave the page and open it.
 document.addEventListener("dragover", (event) => {
-  if (!bringsFiles(event)) return;
   event.preventDefault();
+  if (!bringsFiles(event)) return; // and keep the effect: a link may allow none but its own
   event.dataTransfer.dropEffect = "copy";
   page.classList.add("dragging");
 });
@@ -296,16 +370,18 @@ document.addEventListener("dragleave", (event) => {
 });
 
 document.addEventListener("drop", (event) => {
-  page.classList.remove("dragging");
-  if (!bringsFiles(event)) return;
   event.preventDefault();
+  page.classList.remove("dragging");
   const { items, files } = event.dataTransfer;
-  if (!files.length || [...items].find((item) => item.kind === "file")?.webkitGetAsEntry?.()?.isDirectory) {
-    setNote("That was a folder. Open it and drop one photo.");
-    announce(byId("note").textContent);
-    return;
+  if (!bringsFiles(event)) {
+    const picture = pictureIn(event.dataTransfer);
+    if (picture) take([picture]);
+    else refuse("That brought no file. Save the picture first, then drop the file here.");
+  } else if (!files.length || [...items].find((item) => item.kind === "file")?.webkitGetAsEntry?.()?.isDirectory) {
+    refuse("That was a folder. Open it and drop one photo.");
+  } else {
+    take([...files]);
   }
-  take([...files]);
 });
 
 document.addEventListener("paste", (event) => {
@@ -314,8 +390,7 @@ document.addEventListener("paste", (event) => {
     event.preventDefault();
     take(files);
   } else {
-    setNote("The clipboard holds no image. Copy a photo, then paste again.");
-    announce(byId("note").textContent);
+    refuse("The clipboard holds no image. Copy a photo, then paste again.");
   }
 });
 

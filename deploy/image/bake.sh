@@ -15,13 +15,14 @@ usage: ./kiln bake --target rootfs|qcow2|packer [options]
   --out FOLDER      where the results go (default: build/image)
   --cache FOLDER    where stock systems, packages and wheels are kept for the next time (default: build/image/cache)
   --with PACKAGE    another package of the distribution in it, such as cloud-init or openssh-server; may be repeated
+  --own FOLDER      what is your nodes' own, laid out as on a node: models, settings, keys, TLS (deploy/image/README.md)
   --boot-test       qcow2: boot it in QEMU, without KVM, and post a photo to it
 END
 }
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(cd -- "$here/../.." && pwd -P)
-target='' suite=bookworm out=$root/build/image cache=$root/build/image/cache boot_test='' extra=()
+target='' suite=bookworm out=$root/build/image cache=$root/build/image/cache boot_test='' own='' extra=()
 # What a bare machine has besides what provision.sh installs.
 base_packages=(systemd-sysv dbus iproute2 procps)
 # What it takes to start by itself, on hardware that a hypervisor makes up.
@@ -40,6 +41,7 @@ while [[ $# -gt 0 ]]; do
         --suite) suite=${2-} && shift ;;
         --out) out=${2-} && shift ;;
         --cache) cache=${2-} && shift ;;
+        --own) own=${2-} && shift ;;
         --with) extra+=("${2-}") && shift ;;
         --boot-test) boot_test=yes ;;
         -h | --help) usage && exit ;;
@@ -141,7 +143,8 @@ inside() { # ROOTFS [OPTIONS] COMMAND ... : in its own mounts and processes, wit
         --as-pid2 --machine="kiln-bake-$$" --bind-ro="$root:/run/kiln" --bind-ro="$work/pip:/run/bake" --bind="$cache/pip:/run/pip-cache" \
         --setenv=PIP_CONFIG_FILE=/run/bake/pip.conf --setenv=PIP_CACHE_DIR=/run/pip-cache \
         --setenv=KILN_COMMIT="$commit" --setenv=LC_ALL=C.UTF-8 \
-        ${KILN_EXTRAS+--setenv=KILN_EXTRAS="$KILN_EXTRAS"} "$@" \
+        ${KILN_EXTRAS+--setenv=KILN_EXTRAS="$KILN_EXTRAS"} \
+        ${own:+--bind-ro="$own:/run/own" --setenv=KILN_OWN=/run/own} "$@" \
         2> >(grep --line-buffered -v "$noise" >&2)
 }
 
@@ -230,12 +233,19 @@ END
 # --- Packer ---------------------------------------------------------------------------------------------------------------
 
 templates() { # FOLDER
+    local with_own=()
     say "Packing the code ..."
     rm -rf "$1"
     mkdir -p "$1"
     cp "$here"/packer/*.pkr.hcl "$1"
+    if [[ -n $own ]]; then
+        cp -R "$own" "$work/own"
+        with_own=(-C "$work" ./own)
+        install -m 0600 /dev/null "$1/kiln.tar.gz" # there may be keys in it
+    fi
     tar -C "$root" --exclude=__pycache__ --exclude=./model/training --owner=0 --group=0 --numeric-owner --sort=name \
-        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs/operations.md ./model ./requirements/serve.txt ./requirements/tracing.txt
+        -czf "$1/kiln.tar.gz" ./api.py ./app ./deploy ./docs ./model ./README.md ./CHANGELOG.md ./SECURITY.md \
+        ./requirements/{serve,keras,tracing}.txt "${with_own[@]}"
     printf 'commit = "%s"\n' "$commit" >"$1/commit.auto.pkrvars.hcl"
     if command -v packer >/dev/null; then
         packer fmt -check "$1"
@@ -257,6 +267,7 @@ esac
 [[ -z $boot_test || $target == qcow2 ]] || die "--boot-test is for --target qcow2"
 commit=$(git -C "$root" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
 case $out in /*) ;; *) out=${KILN_CWD:-$PWD}/$out ;; esac # the launcher starts this in the project's folder
+if [[ -n $own ]]; then own=$(cd "${KILN_CWD:-.}" && cd "$own" && pwd -P) || die "--own: $own is no folder"; fi
 mkdir -p "$out" "$cache"
 out=$(cd "$out" && pwd -P)
 exec 9>"$cache/lock" # two at once would write the same cache

@@ -57,6 +57,20 @@ handed_over() { # FROM TO
     mv "$copy.new" "$copy"
 }
 
+files() { # FROM TO MODE OWNER:GROUP : a file, or all of a folder, where there is one; what else is there stays; sets $wrote
+    local path
+    wrote=''
+    [[ -e $1 ]] || return 0
+    while IFS= read -r -d '' path; do
+        path=${path:+/$path}
+        if ! cmp -s "$1$path" "$2$path"; then
+            replace "$1$path" "$2$path"
+            wrote=yes
+        fi
+        owned "$2$path" "$3" "$4"
+    done < <(find "$1" -type f -printf '%P\0' | sort -z)
+}
+
 file() { # FROM TO MODE OWNER:GROUP : Kiln's own; sets $wrote
     wrote=''
     rm -f "$2.new" # of a run that was interrupted

@@ -9,7 +9,10 @@
 #   provision.sh              set up; under systemd also start, reload or restart what changed
 #   provision.sh --packages   only print the system packages that it needs
 #
-#   KILN_EXTRAS=tracing       what the service shall have beyond serving; remembered for later runs (empty: no more)
+#   KILN_EXTRAS="keras tracing"  what the service shall have beyond serving, one or both: the engine keras, for models that
+#                             no compiled engine runs; traces. Remembered for later runs (empty: no more)
+#   KILN_OWN=FOLDER           what is this node's own, laid out as on the node: etc/kiln/, srv/kiln/store/,
+#                             etc/nginx/nginx.conf, ... (README.md). Its files replace those that are there
 #   KILN_COMMIT=...           names the commit where the checkout has no git
 #
 # pip takes its settings from the environment (PIP_INDEX_URL, PIP_CONFIG_FILE, ...), as always.
@@ -24,7 +27,8 @@ source=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 home=/opt/kiln
 store=/srv/kiln/store
 notes=/var/lib/kiln-provision
-parts=(app model deploy api.py gunicorn.conf.py requirements docs BUILD)
+pages=(README.md CHANGELOG.md SECURITY.md) # and docs: what the settings, the units and each other point to
+parts=(app model deploy api.py gunicorn.conf.py requirements docs "${pages[@]}" BUILD)
 
 # --- Before anything is changed -----------------------------------------------------------------------------------------
 
@@ -36,11 +40,26 @@ problems=()
 [[ $# -eq 0 ]] || problems+=("unknown argument $1: the head of this file says how to use it")
 [[ $(id -u) == 0 ]] || problems+=("run it as root")
 command -v apt-get >/dev/null || problems+=("it needs Debian 12 or Ubuntu 24.04 or newer, and found no apt-get")
-for part in api.py app model/store deploy/image/blocks.sh requirements/serve.txt requirements/tracing.txt; do
+for part in api.py app model/store deploy/image/blocks.sh requirements/{serve,keras,tracing}.txt docs "${pages[@]}"; do
     [[ -e $source/$part ]] || problems+=("$source/$part is missing: run it from a whole checkout")
 done
-extras=${KILN_EXTRAS-$(cat "$notes/extras" 2>/dev/null || :)}
-[[ -z $extras || $extras == tracing ]] || problems+=("KILN_EXTRAS=$extras must be tracing or empty")
+read -r -a extras <<<"${KILN_EXTRAS-$(cat "$notes/extras" 2>/dev/null || :)}"
+for extra in "${extras[@]}"; do
+    [[ $extra == keras || $extra == tracing ]] || problems+=("KILN_EXTRAS: $extra must be keras or tracing")
+done
+own=${KILN_OWN-}
+if [[ -n $own && ! -d $own ]]; then problems+=("KILN_OWN=$own is no folder"); fi
+if [[ -d $own ]]; then
+    while IFS= read -r -d '' file; do
+        case $file in
+            f:etc/kiln/logrotate.conf) problems+=("KILN_OWN: ${file#f:} is Kiln's: leave it out") ;;
+            f:srv/kiln/store/* | f:etc/kiln/* | f:etc/nginx/nginx.conf | f:etc/nginx/tls/*) ;;
+            f:etc/systemd/system/kiln.service.d/*.conf) ;;
+            f:*) problems+=("KILN_OWN: ${file#?:} is none of what is a node's own: deploy/image/README.md lists that") ;;
+            *) problems+=("KILN_OWN: ${file#?:} is no plain file") ;;
+        esac
+    done < <(find "$own/" -mindepth 1 ! -type d -printf '%y:%P\0')
+fi
 if [[ ${#problems[@]} -gt 0 ]]; then
     printf 'provision: %s\n' "${problems[@]}" >&2
     exit 1
@@ -61,6 +80,11 @@ gather() { # FROM TO : a folder of code, root's
 
 compile() { # FOLDER PART : once, here, because the service may not write
     "$venv/bin/python" -m compileall -q --invalidation-mode checked-hash -s "$1" -p "$home" "$1/$2"
+}
+
+take_own() { # PATH MODE GROUP : the files that the owner's folder has for it; sets $wrote
+    wrote=''
+    [[ -z $own ]] || files "$own$1" "$1" "$2" "root:$3"
 }
 
 enabled() { # UNIT : when it comes to the machine; what the owner has disabled since stays so
@@ -144,8 +168,12 @@ if ! getent passwd kiln >/dev/null; then
     changed "user kiln"
 fi
 
-step "Store: the bundles that ship, on the first run only; from then on they are the owner's"
-if [[ ! -d $store ]]; then
+step "Store: the bundles that ship, on the first run and where the owner has none; from then on they are the owner's"
+if [[ -n $own && -d $own$store ]]; then
+    folder /srv/kiln 0755 root:root
+    folder "$store" 0755 root:root
+    take_own "$store" 0644 root
+elif [[ ! -d $store ]]; then
     folder /srv/kiln 0755 root:root
     rm -rf "$store.new" # of a run that was interrupted
     cp -R --no-preserve=mode,ownership "$source/model/store" "$store.new"
@@ -156,6 +184,8 @@ fi
 
 step "Settings: in /etc/kiln/kiln.env, made once; readable by the service, because a setting may be a secret"
 folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes over
+take_own /etc/kiln 0640 kiln
+note code
 if [[ ! -f /etc/kiln/kiln.env ]]; then
     cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
     mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
@@ -166,11 +196,10 @@ owned /etc/kiln/kiln.env 0640 root:kiln
 step "Code: gathered, root's, so that the service cannot change itself"
 folder "$home" 0755 root:root
 rests
-mkdir "$staged/requirements" "$staged/docs"
-for part in app model deploy; do gather "$source/$part" "$staged/$part"; done
-install -m 0644 "$source/api.py" "$staged"
-install -m 0644 "$source/requirements/serve.txt" "$source/requirements/tracing.txt" "$staged/requirements"
-install -m 0644 "$source/docs/operations.md" "$staged/docs"
+mkdir "$staged/requirements"
+for part in app model deploy docs; do gather "$source/$part" "$staged/$part"; done
+(cd "$source" && install -m 0644 api.py "${pages[@]}" "$staged")
+install -m 0644 "$source"/requirements/{serve,keras,tracing}.txt "$staged/requirements"
 ln -s deploy/gunicorn.conf.py "$staged/gunicorn.conf.py"
 new=()
 for part in "${parts[@]}"; do
@@ -179,15 +208,16 @@ for part in "${parts[@]}"; do
 done
 
 step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use.
-pins=$staged/requirements/${extras:-serve}.txt
-venv=$home/venv-$(cat "$pins" <(python3 -V) | sha256sum | cut -c 1-12)
+# Named by what is in it, with a link to the one in use. Each extra's pins hold those of serving.
+pins=("${extras[@]:-serve}")
+pins=("${pins[@]/%/.txt}")
+venv=$home/venv-$(cd "$staged/requirements" && cat "${pins[@]}" <(python3 -V) | sha256sum | cut -c 1-12)
 if [[ ! -f $venv/.complete ]]; then
     unfinished=$venv
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: -r "$pins"
+        --require-hashes --only-binary :all: "${pins[@]/#/--requirement=$staged/requirements/}"
     touch "$venv/.complete"
     unfinished=''
     changed "$venv"
@@ -222,6 +252,11 @@ if [[ -z $divert ]]; then
 fi
 conffile "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
 note nginx-reload
+take_own /etc/nginx/tls 0600 root
+note nginx-reload
+take_own /etc/nginx/nginx.conf 0644 root
+note nginx-reload
+[[ -z $own ]] || nginx -t -q || die "nginx refuses the configuration in $own."
 
 step "systemd: the units, and fences around nginx"
 file "$source/deploy/systemd/kiln.service" /etc/systemd/system/kiln.service 0644 root:root
@@ -230,6 +265,8 @@ file "$source/deploy/systemd/kiln.socket" /etc/systemd/system/kiln.socket 0644 r
 note socket
 file "$source/deploy/systemd/nginx.service.conf" /etc/systemd/system/nginx.service.d/kiln.conf 0644 root:root
 note nginx-restart
+take_own /etc/systemd/system/kiln.service.d 0644 root
+note units
 for unit in kiln.socket kiln.service nginx.service; do enabled "$unit"; done
 
 step "Logs: bounded, so that they never fill the disk"
@@ -309,8 +346,8 @@ if booted; then
         fi
     done
 fi
-if [[ ${KILN_EXTRAS+given} && $extras != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
-    printf '%s\n' "$extras" >"$notes/extras"
+if [[ ${KILN_EXTRAS+given} && ${extras[*]} != "$(cat "$notes/extras" 2>/dev/null || :)" ]]; then
+    printf '%s\n' "${extras[*]}" >"$notes/extras"
 fi
 rests
 done_with code units socket logs nginx-reload nginx-restart

@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
         "keras.applications:NAME (with --weights), e.g. 'keras.applications:MobileNetV2?alpha=0.5&input_shape=96,96,3'",
     )
     parser.add_argument("--name", required=True, help="of the model in the store")
-    parser.add_argument("--version", default="", help="a whole number; the newest and one more by default")
+    parser.add_argument("--version", default="", help="a whole number; by default one more than the newest")
     parser.add_argument("--labels", default="", help="a,b or a file: a label a line, or JSON (class_index.json)")
     parser.add_argument(
         "--preprocess",
@@ -107,7 +107,13 @@ def _options() -> argparse.Namespace:
         help="add a candidate of fewer bits and show what it loses; --engine litert-int8 chooses it",
     )
     parser.add_argument("--engine", default="", help="choose this engine, not the fastest")
-    parser.add_argument("--scores", default="", choices=("as_is", "softmax", "sigmoid"), help="of the first output")
+    parser.add_argument(
+        "--scores",
+        default="",
+        choices=("as_is", "softmax", "sigmoid"),
+        help="how the first "
+        "output becomes the labels' scores; by default as_is where it is from 0 to 1, else softmax, or sigmoid of one",
+    )
     parser.add_argument("--weights", type=Path, help=".h5 file for an architecture or an application")
     parser.add_argument(
         "--trained-with",
@@ -163,13 +169,14 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
         except ModelError as error:
             problems.append(error.message)
 
-    names = checked(labels.read, options.labels) if options.labels else ()
+    notes: list[str] = []
+    names = checked(labels.read, options.labels, notes.append) if options.labels else ()
     proposed = checked(families.parse, options.preprocess) if options.preprocess not in ("", "none") else None
     problems += _problems(options)
     if problems:
         raise BuildError("\n".join(problems))
 
-    from .report import Steps, as_json, curl, description, reasons, run, table
+    from .report import Steps, as_json, curl, description, doubts, on_a_node, reasons, run, table
 
     _quiet()
     with Steps(Console(stderr=True), stop.check) as steps:
@@ -207,15 +214,16 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
         )
         bundle = assemble.build(source, request, step=steps.step)
     if options.json:
-        print(json.dumps(as_json(bundle), indent=1))
+        print(json.dumps(as_json(bundle) | {"notes": notes}, indent=1))
         return
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print("\n".join(description(bundle)))
+    console.print("\n".join([*description(bundle), *notes]))
     console.print(table(bundle))
-    console.print("\n".join(reasons(bundle)))
+    console.print("\n".join((*reasons(bundle), *doubts(bundle))))
     if proposal := "" if how is not None or options.preprocess == "none" else _proposal(source):
         console.print(proposal)
-    console.print(f"\nThe bundle  {bundle.folder}\nserve it    {run(bundle, STORE)}\nask it      {curl(bundle)}")
+    serve = f"serve it    {run(bundle, STORE)}{on_a_node(bundle)}"
+    console.print(f"\nThe bundle  {bundle.folder}\n{serve}\nask it      {curl(bundle)}")
 
 
 def _proposal(source: Source) -> str:

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .errors import GRAPH, reason
+
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300  # characters
 _MODULE = re.compile(r"^(?:\w+\.)+(?=\w+:)")  # where an exception is defined
@@ -63,6 +65,9 @@ def _reason(status: int, errors: str) -> str:
     if not traceback:
         return _short(lines[-1].strip())
     said = next((line for line in lines if not line.startswith(" ")), lines[-1])  # the rest of it may be long
+    if said.endswith(f": {GRAPH}"):  # which says nothing yet
+        kind, _, told = "\n".join(lines[lines.index(said) :]).partition(": ")
+        said = f"{kind}: {reason(Exception(told))}"
     return _short(_MODULE.sub("", said.strip()))
 
 

@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..bundle import Tensor
 from .errors import BuildError
 
+_NUMBERED = re.compile(r"(\d+)[:.,)]?\s+(\S.*)")
+_FEW = 100  # below, a label that is there twice is a mistake; ImageNet itself has two cranes and two maillots
 
-def read(spec: str) -> tuple[str, ...]:
+
+def read(spec: str, tell: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """Labels in the order of the model's outputs.
 
-    spec: "cat,dog"; a text file with a label a line; a JSON list; or a JSON object, of index to label or (id, label)
-    as keras.applications has it, or of label to index as Keras' class_indices. Raises BuildError.
+    spec: "cat,dog"; a text file with a label a line, or "0 cat", "1 dog", ...; a JSON list; or a JSON object, of index
+    to label or (id, label) as keras.applications has it, or of label to index as Keras' class_indices. tell: called
+    with what the user should know. Raises BuildError.
     """
     path = Path(spec)
     if path.suffix == ".json":
         labels = _from_json(path)
     elif path.suffix == ".txt" or path.is_file():
-        labels = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        lines = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        labels = _without_numbers(lines)
+        if labels != lines:
+            tell(f"The lines of {path.name} are numbered from 0 on; the numbers are no part of the labels.")
     else:
         labels = [label.strip() for label in spec.split(",")]
     if not labels or not all(labels):
         raise BuildError(f"--labels {spec}: there is an empty label, or none at all.")
-    twice = sorted({label for label in labels if labels.count(label) > 1}) if len(labels) <= 10_000 else []
-    if twice and len(labels) < 100:  # ImageNet itself has two cranes and two maillots
+    if twice := _twice(labels):
         raise BuildError(f"--labels {spec}: {', '.join(twice)} is there twice.")
     return tuple(labels)
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    """The labels of lines that are all numbered, from 0 on and in order, as Teachable Machine writes them.
+
+    Lines that would be the same without ("0 stars", "1 star", "2 stars") keep their numbers, as all others do.
+    """
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    numbered = [match for match in found if match]
+    if len(numbered) < len(lines) or [int(match[1]) for match in numbered] != list(range(len(lines))):
+        return lines
+    labels = [match[2] for match in numbered]
+    return lines if _twice(labels) else labels
+
+
+def _twice(labels: Sequence[str]) -> list[str]:
+    return sorted({label for label in labels if labels.count(label) > 1}) if len(labels) < _FEW else []
 
 
 def check(labels: tuple[str, ...], output: Tensor) -> None:

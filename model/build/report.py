@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PHOTO = ROOT / "tests" / "data" / "cat.jpg"
 LABELS = 5  # that are shown
 LONG = 300  # characters of a body that nobody wants to see
+UNEVEN = 0.01  # by which the sum of probabilities may miss 1: float16 has three digits
 
 
 class Steps:
@@ -100,6 +101,25 @@ def reasons(bundle: Bundle) -> list[str]:
     ]
 
 
+def doubts(bundle: Bundle) -> list[str]:
+    """What is wrong with the scores of a bundle with labels, as the golden inputs show it; most often nothing."""
+    values = bundle.golden_tensors()[1][0]
+    if not bundle.labels or bundle.scores != "as_is":
+        return []
+    sums, low, high = values.sum(1, dtype=float), values.min(), values.max()
+    if low < -EVEN or high > 1 + EVEN:
+        found = f"they are from {low:.4g} to {high:.4g}, not from 0 to 1"
+    elif values.shape[1] == len(bundle.labels) and (abs(sums - 1) > UNEVEN).any():
+        found = f"those of one input sum to {sums.min():.4g} up to {sums.max():.4g}, not to 1"
+    else:
+        return []
+    way = "softmax" if values.shape[1] == len(bundle.labels) else "sigmoid"
+    return [
+        f"WARNING: the scores are no probabilities: {found}. Where the model's answers are logits (its last layer has "
+        f"no activation), build it with --scores {way}. Where each label is judged by itself, all is well."
+    ]
+
+
 def description(bundle: Bundle) -> list[str]:
     """What the model is, in lines."""
     macs = bundle.built["multiply_adds"]
@@ -123,6 +143,13 @@ def run(bundle: Bundle, default_store: Path) -> str:
     if store == default_store:
         return f"{launcher} run"
     return f"{launcher} run --store {shlex.quote(str(store))} --model {bundle.name}"
+
+
+def on_a_node(bundle: Bundle) -> str:
+    """What a node needs that such a machine does not have by itself; empty where it has all."""
+    if bundle.default_engine != "keras":
+        return ""
+    return "\non a node   once: sudo KILN_EXTRAS=keras deploy/image/provision.sh (TensorFlow runs this model)"
 
 
 def curl(bundle: Bundle) -> str:
@@ -156,7 +183,7 @@ def _send_bytes(bundle: Bundle, names: Sequence[str]) -> str:
     """By TensorFlow Serving's protocol, which has a form for bytes."""
     instance = {tensor.name: _example(tensor, bytes_too=tensor.name in names) for tensor in _sized(bundle)}
     body = json.dumps({"instances": [instance if len(bundle.inputs) > 1 else next(iter(instance.values()))]})
-    files = " ".join(['"$(base64 -w0 FILE)"'] * body.count("%s"))
+    files = " ".join(["\"$(base64 < FILE | tr -d '\\n')\""] * body.count("%s"))
     url = shlex.quote(f"{URL}/v1/models/{bundle.name}:predict")
     return f"printf {shlex.quote(body)} {files} | curl -H 'Content-Type: application/json' -d @- {url}"
 
@@ -171,6 +198,8 @@ def as_json(bundle: Bundle) -> dict[str, Any]:
         "inputs": [tensor.to_json() for tensor in bundle.inputs],
         "outputs": [tensor.to_json() for tensor in bundle.outputs],
         "labels": list(bundle.labels),
+        "scores": bundle.scores,
+        "warnings": doubts(bundle),
         "preprocessing": bundle.preprocessing.to_json() if bundle.preprocessing else None,
         "parameters": bundle.built["parameters"],
         "multiply_adds": bundle.built["multiply_adds"],

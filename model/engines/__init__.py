@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from ..errors import EngineMissing
 
 # What comes after the hyphen says how the weights are stored; the engine is the same.
 NAMES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")
+_PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "keras": "tensorflow"}
+INSTALL = "Install it: KILN_EXTRAS=keras deploy/image/provision.sh on a node, requirements/keras.txt elsewhere."
 
 
 class Engine(Protocol):
@@ -37,8 +40,14 @@ def load(name: str, file: Path, threads: int = 1) -> Engine:
         module = importlib.import_module(f"{__name__}.{name.partition('-')[0]}")
     except ModuleNotFoundError as missing:
         raise EngineMissing(
-            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. Install it "
-            "(requirements.txt in a checkout names it), or take another engine that the bundle has."
+            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. {INSTALL} "
+            "Or take another engine, if the bundle has one."
         ) from missing
     engine: Engine = module.load(file, threads)
     return engine
+
+
+def missing(name: str) -> str:
+    """The package that the engine called `name` needs and this Python lacks; empty where it has it. Imports nothing."""
+    package = _PACKAGES.get(name.partition("-")[0], "")
+    return package if package and importlib.util.find_spec(package) is None else ""

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import card
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -14,7 +16,11 @@ def main() -> None:
     """Train (Keras on PyTorch), then export (Keras on TensorFlow) in a process of its own: one backend a process."""
     parser = argparse.ArgumentParser(prog="kiln train", description="Train the shipped model again from its photos.")
     parser.add_argument(
-        "--photos", type=Path, default=ROOT.parent / "shared" / "pettrain", help="folder of manifest.csv"
+        "--photos",
+        type=Path,
+        default=ROOT.parent / "shared" / "pettrain",
+        help="folder with the photos and a manifest.csv that has a row for each, with the columns path (from the "
+        "folder), label (cat or dog), split (train or val) and origin (any name; accuracy is told for each)",
     )
     parser.add_argument("--run", type=Path, default=ROOT / "model" / "training" / "runs" / "catdog", help="checkpoints")
     parser.add_argument("--store", type=Path, default=ROOT / "model" / "store", help="store for the bundle")
@@ -23,6 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     if not (options.photos / "manifest.csv").is_file():
         sys.exit(f"kiln: {options.photos} has no manifest.csv. Give the folder of photos with --photos.")
+    if lacking := card.missing(options.photos):
+        sys.exit(f"kiln: {options.photos / 'manifest.csv'} lacks the columns: {', '.join(lacking)}. See --help.")
     if not options.export_only:
         from . import fit, photos, schedule
 

@@ -17,6 +17,19 @@ from ..bundle import Bundle
 from . import calibration
 
 Row = dict[str, str]
+COLUMNS = ("path", "label", "split", "origin")  # of manifest.csv that training reads; it may have more
+# The copies of the collection, by their names in the manifest and in metrics.json -> what tells them apart.
+COPIES = {
+    "CNN-for-image-Classification": "the copy with a short side of 144 px",
+    "Deep-Learning-CarlosFS": "the copy of 140 x 140 px",
+}
+
+
+def missing(photos: Path) -> list[str]:
+    """The columns that manifest.csv lacks."""
+    with (photos / "manifest.csv").open(newline="") as file:
+        found = csv.DictReader(file).fieldnames or ()
+    return [column for column in COLUMNS if column not in found]
 
 
 def manifest(photos: Path) -> list[Row]:
@@ -90,15 +103,17 @@ def _parameters(bundle: Bundle) -> int:
     return int(keras.models.load_model(bundle.folder / bundle.engines["keras"].name, compile=False).count_params())
 
 
-def text(report: dict[str, Any], rows: list[Row], bundle: Bundle) -> str:
-    """The model card, in Markdown."""
+def text(report: dict[str, Any], rows: list[Row], bundle: Bundle, checksum: str) -> str:
+    """The model card, in Markdown. checksum: see digest."""
     counts = Counter((row["split"], row["label"]) for row in rows)
     low, high = report["interval"]
     (cat_cat, cat_dog), (dog_cat, dog_dog) = report["confusion"]
     error, fitted_error = report["expected_calibration_error"], report["cross_fitted_calibration_error"]
     agreement, difference = report["engine_label_agreement"], report["largest_engine_difference"]
     built = bundle.built
-    origins = "\n".join(f"| {origin} | {share:.1%} |" for origin, share in sorted(report["by_origin"].items()))
+    origins = "\n".join(
+        f"| {COPIES.get(origin, origin)} | {share:.1%} |" for origin, share in sorted(report["by_origin"].items())
+    )
     return f"""# Model card: {bundle.name} {bundle.version}
 
 Tells photos of cats from photos of dogs. Trained from scratch in Keras by `./kiln train`; no pretrained weights.
@@ -135,7 +150,7 @@ temperature and when to stop looking; no weight was fitted to them.
 | cat | {cat_cat} | {cat_dog} |
 | dog | {dog_cat} | {dog_dog} |
 
-| photos from | accuracy |
+| validation photos of | accuracy |
 |---|---|
 {origins}
 
@@ -152,6 +167,12 @@ Not seen there, and certain: anything that is neither cat nor dog gets one of th
 score.
 
 ## How it was made
-{built["photos"]}. Keras {built["keras"]}, temperature {built["temperature"]}, built {built["at"]}.
-The network and the schedule are in `model/training/network.py` and `schedule.py`.
+Keras {built["keras"]}, built {built["at"]}. The scores are the softmax of the logits divided by a temperature of
+{built["temperature"]}, which makes them fit how often they are right. The network and the schedule are in
+`model/training/network.py` and `schedule.py`.
+
+`./kiln train --photos FOLDER` makes it again of photos of your own. The folder has a `manifest.csv` with the columns
+`path` (of the photo, from the folder), `label` (`cat` or `dog`), `split` (`train` or `val`) and `origin` (any name;
+accuracy by it is in the table above). That of this model lists {len(rows):,} photos, and has the SHA-256
+`{checksum}`.
 """

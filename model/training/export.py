@@ -65,7 +65,7 @@ def export(photos: Path, run: Path, store: Path, version: str, side: int) -> Non
             engine="litert",  # the model card and the size limit are of this file
             built_from={
                 "command": "./kiln train",
-                "photos": f"{len(rows)} of manifest sha256 {card.digest(photos)}",
+                "photos": f"{len(rows)}, in a manifest.csv of SHA-256 {card.digest(photos)}",
                 "temperature": round(temperature, 4),
             },
         ),
@@ -75,7 +75,7 @@ def export(photos: Path, run: Path, store: Path, version: str, side: int) -> Non
     (bundle.folder / "metrics.json").write_text(json.dumps(report, indent=1) + "\n")
     histories = [run / "teacher" / "history.jsonl", run / "history.jsonl"]
     curves.draw([history for history in histories if history.is_file()], bundle.folder / "training.png")
-    (bundle.folder / "MODEL_CARD.md").write_text(card.text(report, rows, bundle))
+    (bundle.folder / "MODEL_CARD.md").write_text(card.text(report, rows, bundle, card.digest(photos)))
     print(json.dumps({key: value for key, value in report.items() if not isinstance(value, list)}, indent=1))
 
 

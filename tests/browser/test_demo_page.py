@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from app.keys import file as key_file
+from tests import servers, stores
+
 if TYPE_CHECKING:
     from playwright.sync_api import FileChooser, Page
 
@@ -95,8 +98,12 @@ def file_choosers(page: "Page") -> "list[FileChooser]":
 
 def ask_directly(page: "Page", service: Any, name: str, body: bytes, kind: str = "image/jpeg") -> Any:
     """What the service answers to a plain HTTP POST of the same file, without the page."""
-    part = {"name": name, "mimeType": kind, "buffer": body}
-    return page.request.post(home(service) + "predict", multipart={"image": part})
+    return page.request.post(home(service) + "predict", multipart={"image": part_of(name, body, kind)})
+
+
+def part_of(name: str, body: bytes, kind: str = "image/jpeg") -> dict[str, Any]:
+    """A file as a plain HTTP POST takes it."""
+    return {"name": name, "mimeType": kind, "buffer": body}
 
 
 def percent(score: float) -> str:
@@ -135,6 +142,18 @@ def assert_shows(page: "Page", answer: dict[str, Any]) -> None:
     assert page.text_content("#score") == rows[0]["text"]
     assert re.fullmatch(r"\d[\d,]* ms", page.text_content("#time"))
     assert best["label"] in page.text_content("#status"), "the answer is not announced"
+    model = answer["model"]
+    assert page.text_content("#answerer") == f"{model['name']}, version {model['version']}"
+    assert page.text_content(".model") == f"{model['name']} version {model['version']}"
+
+
+def keep_screenshot(page: "Page", name: str) -> bytes:
+    """A picture of the whole page, as PNG; kept for people where KILN_SCREENSHOT_DIR says so."""
+    picture = page.screenshot(full_page=True, animations="disabled")
+    if keep := os.environ.get("KILN_SCREENSHOT_DIR"):
+        Path(keep).mkdir(parents=True, exist_ok=True)
+        (Path(keep) / f"demo-{name}.png").write_bytes(picture)
+    return picture
 
 
 def predict_requests(page: "Page") -> list[str]:
@@ -218,6 +237,63 @@ def test_paste_without_an_image_says_so(new_page: Callable[..., "Page"], service
     assert "no image" in page.text_content("#status")
 
 
+def drag_in(page: "Page", *items: tuple[str, str], may: int = 1) -> None:
+    """Drag data into the browser from elsewhere and drop it, as the browser's own drag does.
+
+    items: media types and data. may: what the source allows, 1 copy, 2 link, 3 both.
+    """
+    data = {"items": [{"mimeType": kind, "data": text} for kind, text in items], "dragOperationsMask": may}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 400, "data": data})
+
+
+@pytest.mark.parametrize("may", [1, 2, 3])
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("text/uri-list", "http://127.0.0.1:9/cat.jpg"), ("text/html", "<img src='http://127.0.0.1:9/cat.jpg'>")],
+        [("text/uri-list", "http://127.0.0.1:9/page")],
+        [("text/plain", "http://127.0.0.1:9/page")],
+        [("text/uri-list", "data:image/png;base64,%%%")],
+        [("text/uri-list", "data:text/html;base64,PGI+")],
+    ],
+    ids=["picture", "link", "words", "no base64", "no picture"],
+)
+def test_a_drop_from_another_page_says_to_save_it_first(
+    page: "Page", service: Any, items: list[tuple[str, str]], may: int
+) -> None:
+    sent = predict_requests(page)
+    page.goto(home(service))
+    drag_in(page, *items, may=may)
+    page.wait_for_selector("#note:visible")
+    assert "Save the picture first" in page.text_content("#note")
+    assert page.text_content("#status") == page.text_content("#note")
+    assert page.url == home(service)
+    assert [one.url for one in page.context.pages] == [page.url], "it was opened elsewhere"
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("text/uri-list", "{url}")],
+        [("text/uri-list", "http://127.0.0.1:9/page"), ("text/html", "<a href='x'><img alt='a' src='{url}'></a>")],
+    ],
+    ids=["picture", "picture in a link"],
+)
+def test_a_picture_that_another_page_holds_inside_itself_is_taken(
+    page: "Page", service: Any, photo_path: Path, items: list[tuple[str, str]]
+) -> None:
+    photo = photo_path.read_bytes()
+    url = f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}"
+    page.goto(home(service))
+    drag_in(page, *((kind, text.format(url=url)) for kind, text in items))
+    reach(page, "done")
+    assert_shows(page, ask_directly(page, service, "cat.jpg", photo).json())
+    assert page.text_content("#file").startswith("picture.jpeg, ")
+
+
 def test_of_several_files_the_first_is_taken(page: "Page", service: Any, photo_path: Path) -> None:
     photo = photo_path.read_bytes()
     sent = predict_requests(page)
@@ -239,7 +315,8 @@ def test_last_photo_wins(page: "Page", service: Any, photo_path: Path) -> None:
             const first = calls.push(options.signal) === 1;
             if (!first) return send(url, options);
             await new Promise((resolve) => (window.letGo = resolve));
-            return Response.json({predictions: [{label: "late", score: 1, top: [{label: "late", score: 1}]}]});
+            const model = {name: "catdog", version: "1"};
+            return Response.json({model, predictions: [{label: "late", score: 1, top: [{label: "late", score: 1}]}]});
           };
         }"""
     )
@@ -299,6 +376,43 @@ def test_a_format_without_preview_is_posted_all_the_same(page: "Page", service: 
     assert len(sent) == 1
 
 
+# ---- Who answered ----------------------------------------------------------------------------------------------------
+
+
+def test_another_version_takes_over_while_the_page_is_open(
+    page: "Page", start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    stores.add(tmp_path, "1", mark="yes")
+    service = start_service(store=tmp_path, workers=1)
+
+    def answered_by(version: str) -> dict[str, Any]:
+        """Ask on the page, once this version is in force; give the service's own answer."""
+        servers.wait_for(lambda: direct().get("model", {}).get("version") == version, f"version {version}")
+        page.set_input_files("#image", photo_path)
+        until(page, lambda: page.text_content("#answerer") == f"catdog, version {version}")
+        return direct()
+
+    def direct() -> dict[str, Any]:
+        return ask_directly(page, service, photo_path.name, photo_path.read_bytes()).json()
+
+    page.goto(home(service))
+    assert_shows(page, answered_by("1"))
+    assert page.text_content("h1") == "yes or other?"
+
+    second = stores.add(tmp_path, "2", mark="no")
+    assert_shows(page, answered_by("2"))
+    assert page.text_content("h1") == "What is in the photo?", "these are the words of other labels"
+    page.route("**/predict", lambda route: None)
+    page.set_input_files("#image", photo_path)
+    reach(page, "busy")
+    assert "yes" not in page.inner_text("main")
+    page.unroute("**/predict")
+
+    second.rename(tmp_path / ".away")
+    assert_shows(page, answered_by("1"))
+    assert page.text_content("h1") == "yes or other?"
+
+
 # ---- What goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +432,76 @@ def test_error_of_the_service_is_shown(page: "Page", service: Any, photo_path: P
     drop(page, a_file("cat.jpg", photo_path.read_bytes()))
     reach(page, "done")
     assert page.text_content("#problem") == ""
+
+
+@pytest.mark.expected_console(REFUSED)
+def test_a_model_that_has_gone_is_not_the_fault_of_the_file(
+    page: "Page", start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    stores.add(tmp_path, "1")
+    gone = stores.add(tmp_path, "1", name="petals").parent
+    service = start_service(store=tmp_path, workers=1)
+    page.goto(home(service) + "?model=petals")
+    gone.rename(tmp_path / ".away")
+    path = home(service) + "predict?model=petals"
+    photo = photo_path.read_bytes()
+    servers.wait_for(
+        lambda: page.request.post(path, multipart={"image": part_of("cat.jpg", photo)}).status == 404, "no petals"
+    )
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    problem = page.text_content("#problem")
+    assert problem.startswith("That model is not here any more")
+    assert "petals" in problem, "what the service says is left out"
+    assert not page.is_visible("#retry")
+    keep_screenshot(page, "gone")
+    page.focus("#image")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "reopen"
+    page.keyboard.press("Enter")
+    page.wait_for_url(home(service))
+    page.set_input_files("#image", photo_path)
+    reach(page, "done")
+
+
+@pytest.mark.expected_console(REFUSED)
+def test_a_key_that_is_wanted_is_not_the_fault_of_the_file(
+    page: "Page", service: Any, start_service: Callable[..., Any], photo_path: Path, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    key_file.add(keys, "phone")
+    guarded = start_service(workers=1, api_keys=keys)
+    photo = photo_path.read_bytes()
+    refused = page.request.post(home(guarded) + "predict", multipart={"image": part_of("cat.jpg", photo)})
+    page.goto(home(service))
+    # As if keys had been switched on while the page was open.
+    page.route("**/predict", lambda route: route.fulfill(status=refused.status, json=refused.json()))
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    problem = page.text_content("#problem")
+    assert problem.startswith("The service wants an API key")
+    assert refused.json()["error"]["message"] in problem
+    assert "reload" in problem
+    assert page.is_visible("#reopen")
+    assert not page.is_visible("#retry")
+    page.unroute("**/predict")
+    page.focus("#reopen")
+    drop(page, a_file("cat.jpg", photo))
+    reach(page, "done")
+    assert not page.is_visible("#reopen")
+    assert page.evaluate("document.activeElement.id") == "image", "the keyboard lost its place with the link"
+
+
+@pytest.mark.expected_console(REFUSED)
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_proxy_that_wants_a_sign_in(page: "Page", service: Any, photo_path: Path, status: int) -> None:
+    page.goto(home(service))
+    page.route("**/predict", lambda route: route.fulfill(status=status, content_type="text/html", body="Sign in"))
+    page.set_input_files("#image", photo_path)
+    reach(page, "failed")
+    assert "You may not ask from here" in page.text_content("#problem")
+    assert page.is_visible("#reopen")
+    assert not page.is_visible("#retry")
 
 
 def test_too_large_is_refused_before_sending(page: "Page", service: Any) -> None:
@@ -486,7 +670,32 @@ def test_five_of_many_labels(page: "Page", service: Any, photo_path: Path) -> No
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     assert_shows(page, LONG_ANSWER)
+    assert page.text_content("h1") == "What is in the photo?", "these are the words of another model"
     assert [row["text"] for row in shown_scores(page)] == [">99.9%", "<0.1%", "<0.1%", "<0.1%", "0.0%"]
+
+
+def test_scores_that_are_no_shares_are_plain_numbers(page: "Page", service: Any, photo_path: Path) -> None:
+    scores = {"three": 119.69109, "one": 7.125, "none": 0.25, "two": -3.2}
+    top = [{"label": label, "score": score} for label, score in scores.items()]
+    answer = LONG_ANSWER | {"predictions": [{**top[0], "top": top}]}
+    page.goto(home(service))
+    page.route("**/predict", lambda route: route.fulfill(json=answer))
+    page.set_input_files("#image", photo_path)
+    reach(page, "done")
+    assert [row["text"] for row in shown_scores(page)] == ["119.69", "7.125", "0.25", "-3.2"]
+    assert page.text_content("#score") == "119.69"
+    assert "three, 119.69, in" in page.text_content("#status")
+    assert not page.is_visible(".bar"), "a bar would show a part of a whole"
+    keep_screenshot(page, "numbers")
+
+    # as the 32 bits of a softmax may have it
+    certain = [{"label": "three", "score": 1.0000001}, {"label": "one", "score": 0.0}]
+    page.unroute("**/predict")
+    page.route("**/predict", lambda route: route.fulfill(json=answer | {"predictions": [{"top": certain}]}))
+    page.set_input_files("#image", photo_path)
+    until(page, "document.querySelectorAll('#scores li').length === 2 && document.body.dataset.state === 'done'")
+    assert [row["text"] for row in shown_scores(page)] == ["100.0%", "0.0%"]
+    assert page.is_visible(".bar")
 
 
 def test_tab_reaches_every_control_and_shows_where_it_is(page: "Page", service: Any) -> None:
@@ -545,7 +754,12 @@ def test_behind_a_prefix(page: "Page", prefixed_service: Any, photo_path: Path) 
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     assert_shows(page, ask_directly(page, prefixed_service, photo_path.name, photo_path.read_bytes()).json())
-    assert {f"{prefix}static/demo.css", f"{prefix}static/demo.js", f"{prefix}predict"} <= set(paths)
+    assert {
+        f"{prefix}static/demo.css",
+        f"{prefix}static/demo.js",
+        f"{prefix}static/dropped.js",
+        f"{prefix}predict",
+    } <= set(paths)
     assert [path for path in paths if not path.startswith(prefix)] == []
     assert page.text_content("#curl").endswith(f" {home(prefixed_service)}predict")
 
@@ -573,7 +787,6 @@ def test_screenshot(
     new_page: Callable[..., "Page"],
     service: Any,
     photo_path: Path,
-    tmp_path: Path,
     scheme: str,
     device: str,
     width: int,
@@ -584,11 +797,6 @@ def test_screenshot(
     page.set_input_files("#image", photo_path)
     reach(page, "done")
     until(page, "document.querySelector('#preview').naturalWidth > 0")
-    picture = page.screenshot(full_page=True, animations="disabled")
-    name = f"demo-{device}-{scheme}.png"
-    (tmp_path / name).write_bytes(picture)
-    if keep := os.environ.get("KILN_SCREENSHOT_DIR"):
-        Path(keep).mkdir(parents=True, exist_ok=True)
-        (Path(keep) / name).write_bytes(picture)
+    picture = keep_screenshot(page, f"{device}-{scheme}")
     # A blank page has one colour.
     assert len(Image.open(io.BytesIO(picture)).convert("RGB").getcolors(1 << 24)) > 100

@@ -43,6 +43,8 @@ def test_either_header_will_do(guarded: FlaskClient, keys: Path) -> None:
         {"Authorization": f"bearer  {key}"},
         {"X-API-Key": key},
         {"Authorization": "Basic eDp5", "X-API-Key": key},
+        {"Authorization": "Bearer of-a-proxy", "X-API-Key": key},
+        {"Authorization": f"Bearer {key}", "X-API-Key": "of another"},
     ):
         answer = guarded.post("/predict", data=PHOTO, content_type="image/jpeg", headers=headers)
         assert answer.status_code == 200, headers

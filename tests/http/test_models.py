@@ -184,11 +184,16 @@ def test_whom_it_sticks_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("proxies", "whom"), [(0, "10.0.0.1"), (1, "5.6.7.8"), (2, "1.2.3.4"), (3, "made up"), (4, "10.0.0.1")]
+    ("proxies", "whom"), [(0, "10.0.0.1"), (1, "5.6.7.8"), (2, "1.2.3.4"), (3, "made up"), (4, "made up")]
 )
 def test_a_proxy_is_believed_and_a_client_is_not(proxies: int, whom: str) -> None:
     environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "made up, 1.2.3.4, 5.6.7.8"}
     assert client_of(environ, proxies) == whom
+
+
+def test_who_came_past_a_proxy_is_known_by_the_address_that_there_is() -> None:
+    assert client_of({"REMOTE_ADDR": "", "HTTP_X_FORWARDED_FOR": "1.2.3.4"}, 2) == "1.2.3.4"
+    assert client_of({"REMOTE_ADDR": "10.0.0.1"}, 2) == "10.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -13,6 +17,7 @@ from flask.testing import FlaskClient
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
+from app.openapi import examples
 from app.openapi.document import document
 from tests.cases import whole
 
@@ -70,6 +75,61 @@ def test_a_model_of_tensors_takes_nothing_but_json(many_app: Flask) -> None:
     assert list(documented(many_app, "two")["paths"]["/predict"]["post"]["requestBody"]["content"]) == [
         "application/json"
     ]
+
+
+def posted(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, media type and description of every body that is posted."""
+    for path, verbs in found["paths"].items():
+        for kind, media in verbs.get("post", {}).get("requestBody", {}).get("content", {}).items():
+            yield path, kind, media
+
+
+@pytest.mark.parametrize("name", [*TENSORS, "pets", "features", "embedding"])
+def test_the_service_answers_every_example(
+    make_app: Callable[..., Flask], many_store: Path, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(many_store / name, tmp_path / name)
+    app = make_app(store=tmp_path, model=name, vertex_predict="/predictions")
+    client, model = app.test_client(), app.extensions["kiln"]["store"].get(name)
+    label = next(iter(app.extensions["kiln"]["store"].labels(name)), "")
+    asked = set()
+    for path, kind, media in posted(client.get("/openapi.json").json):
+        if "example" not in media or ("{label}" in path and not label):
+            continue
+        url = path.format(name=name, version=model.bundle.version, label=label)
+        body = media["example"] if isinstance(media["example"], str) else json.dumps(media["example"])
+        answer = client.post(url, data=body, content_type=kind)
+        assert answer.status_code == 200, f"{url}, {kind}, {body}: {answer.text}"
+        asked.add((path, kind))
+    json_paths = {"/predict", "/score", "/invoke", "/invocations", "/predictions", "/v1/models/{name}:predict"}
+    if name != "echo-float16":  # which has no form in the protocol's JSON
+        json_paths |= {"/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"}
+    assert {(path, "application/json") for path in json_paths} <= asked
+    assert ("/invocations", "application/jsonlines") in asked
+    assert (("/v1/models/{name}:classify", "application/json") in asked) is bool(model.bundle.labels)
+    validate(documented(app, name))
+
+
+def test_every_body_of_the_shipped_model_has_an_example_but_those_that_are_no_text(app: Flask) -> None:
+    kiln = app.extensions["kiln"]
+    found = document([kiln["store"].get()], kiln["settings"], kiln["dialects"])
+    without = {(path, kind) for path, kind, media in posted(found) if "example" not in media}
+    binary = ("image/", "multipart/", "application/octet-stream", "application/x-npy")
+    assert {path for path, kind in without if not kind.startswith(binary)} == {
+        "/v1/models/{name}:regress",  # it has labels
+        "/v1/models/{name}/versions/{version}:regress",
+        "/v1/models/{name}/labels/{label}:regress",
+        "/v2/repository/models/{name}/load",  # they need no body
+        "/v2/repository/models/{name}/unload",
+    }
+
+
+def test_an_example_of_very_many_values_is_left_out(many_app: Flask) -> None:
+    one = many_app.extensions["kiln"]["store"].get("dense").bundle.inputs[0]
+    large = one._replace(shape=(None, 224, 224, 3))
+    model = SimpleNamespace(bundle=SimpleNamespace(inputs=(large,), preprocessing=None))
+    assert examples.instances([model]) is None
+    assert examples.infer([model]) is None
 
 
 def one_size(instances: list[Any]) -> bool:

@@ -119,6 +119,13 @@ def test_a_model_without_photos_shows_how_to_ask_it(many: FlaskClient) -> None:
     assert "numbers of a photo" in many.get("/?model=embedding").text
 
 
+def test_a_model_of_text_says_so(many: FlaskClient) -> None:
+    page = html.unescape(many.get("/?model=words").text)
+    assert "takes text, not photos" in page
+    assert "tensors" not in page.replace("static/tensors.js", "")
+    assert '{"instances":["text"]}' in page
+
+
 def test_a_page_for_no_such_model(many: FlaskClient) -> None:
     assert many.get("/?model=lion").status_code == 404
     assert many.get("/?version=1&label=stable").status_code == 400

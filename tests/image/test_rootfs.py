@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNITS = ("kiln.service", "kiln.socket", "nginx.service", "kiln-logs.timer")
 PROVISION = "/mnt/deploy/image/provision.sh"
+RATE = 150  # requests a second of all clients together; nginx.conf lets an address have 200
 
 
 # --- The image, before it ever runs
@@ -263,6 +264,36 @@ def test_a_later_run_puts_right_what_differs_under_load_and_keeps_what_is_the_ow
     assert node.is_ready()
 
 
+def test_what_is_the_owners_is_taken_and_stays(node: Node) -> None:
+    made = {
+        "/srv/kiln/store/catdog/serving.json": ("644 root:root", '{"labels": {"stable": "1"}}'),
+        "/etc/kiln/keys": ("640 root:kiln", "# none yet"),
+        "/etc/nginx/tls/privkey.pem": ("600 root:root", "secret"),
+        "/etc/systemd/system/kiln.service.d/own.conf": ("644 root:root", "[Service]\nEnvironment=OWN=1"),
+    }
+    try:
+        for path, (_, text) in made.items():
+            script = 'mkdir -p "$(dirname "/tmp/own$1")" && printf "%s\\n" "$2" >"/tmp/own$1"'
+            node.run("sh", "-c", script, "sh", path, text)
+        node.run("sh", "-c", "cat /etc/nginx/nginx.conf - >/tmp/own/etc/nginx/nginx.conf <<END\n# mine\nEND")
+        node.out("env", "KILN_OWN=/tmp/own", PROVISION)
+        assert {path: node.out("stat", "--format=%a %U:%G", path) for path in made} == {
+            path: mode for path, (mode, _) in made.items()
+        }
+        assert node.out("tail", "-n", "1", "/etc/nginx/nginx.conf") == "# mine"
+        assert "OWN=1" in node.property("kiln.service", "Environment")
+        assert node.is_ready()
+        for again in (("env", "KILN_OWN=/tmp/own", PROVISION), (PROVISION,)):
+            assert node.out(*again).splitlines()[-1] == "provision: changed: 0"
+    finally:
+        node.run("rm", "-rf", "/tmp/own", "/etc/nginx/tls", "/etc/systemd/system/kiln.service.d", *made)
+        node.run("cp", "/opt/kiln/deploy/nginx.conf", "/etc/nginx/nginx.conf")
+        node.run("systemctl", "daemon-reload")
+        node.run("systemctl", "restart", "kiln.service")
+        node.run("systemctl", "reload", "nginx.service")
+    assert node.is_ready()
+
+
 def socket_in_force(node: Node) -> tuple[str, str]:
     """(backlog, inode) of the socket itself; systemctl shows the file's words once they are read."""
     fields = node.out("ss", "--no-header", "--listening", "--unix", "src", "/run/kiln/kiln.sock").split()
@@ -286,7 +317,9 @@ def test_a_changed_socket_is_made_anew_and_no_other(node: Node) -> None:
 @pytest.fixture
 def checkout(node: Node) -> Iterator[str]:
     """A copy of the checkout on the node, to be changed. Gives its provision.sh."""
-    node.run("sh", "-c", "mkdir /tmp/kiln && cd /mnt && cp -R api.py app model deploy requirements docs /tmp/kiln/")
+    node.run(
+        "sh", "-c", "mkdir /tmp/kiln && cd /mnt && cp -R *.md api.py app model deploy requirements docs /tmp/kiln/"
+    )
     yield "/tmp/kiln/deploy/image/provision.sh"
     node.run("rm", "-rf", "/tmp/kiln")
     node.run("env", "KILN_EXTRAS=", PROVISION)
@@ -386,7 +419,7 @@ def test_a_first_run_that_was_interrupted_is_made_good(node: Node) -> None:
 
 @contextlib.contextmanager
 def load(node: Node, photo: bytes, kept: int = 2, new: int = 2) -> Iterator[list[object]]:
-    """Clients that post one photo after the other. Gives what came.
+    """Clients that post one photo after the other, below the rate that nginx lets an address have. Gives what came.
 
     kept, new: how many of them keep their connections, and make a new one each time.
     """
@@ -402,15 +435,17 @@ def load(node: Node, photo: bytes, kept: int = 2, new: int = 2) -> Iterator[list
                     outcomes.append(200 if answer.status_code == 200 else f"{answer.status_code} {answer.text}")
                 except requests.RequestException as lost:
                     outcomes.append(repr(lost))
+                stop.wait(count / RATE)
 
-    threads = [threading.Thread(target=client, args=(number < kept,)) for number in range(kept + new)]
+    count = kept + new
+    threads = [threading.Thread(target=client, args=(number < kept,)) for number in range(count)]
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: len(outcomes) >= kept + new, "the first answers")
+        wait_for(lambda: len(outcomes) >= count, "the first answers")
         yield outcomes
-        count = len(outcomes)
-        wait_for(lambda: len(outcomes) > count + 20, "answers afterwards")
+        before = len(outcomes)
+        wait_for(lambda: len(outcomes) > before + 20, "answers afterwards")
     finally:
         stop.set()
         for thread in threads:

@@ -35,8 +35,8 @@ UNITS = {"": 1, "s": 1, "m": 60, "k": 1024}
 
 
 def directive(name: str) -> str:
-    """The value of a directive that the file gives once."""
-    [value] = re.findall(rf"^ *{name} ([^;]+);", CONF, re.MULTILINE)
+    """The value of a directive that the file gives once, but for no limit at all on the way to an error."""
+    [value] = set(re.findall(rf"^ *{name} ([^;]+);", CONF, re.MULTILINE)) - {"0"}
     return value
 
 

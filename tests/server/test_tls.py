@@ -130,6 +130,29 @@ def test_errors_have_the_one_form(tls: Tls) -> None:
     assert body["error"]["code"] == "not_found"
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.parametrize(("path", "body"), [("/predict", dict), ("/v1/models/catdog:predict", str)])
+def test_a_body_that_is_too_large(tls: Tls, tmp_path: Path, version: str, path: str, body: type) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(12_000_000))
+    done = tls.curl(path, version, "--write-out", "\n%{http_code} %{content_type}", "--data-binary", f"@{large}")
+    content, _, said = done.stdout.rpartition("\n")
+    assert said == "413 application/json"
+    assert isinstance(json.loads(content)["error"], body)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("TRACE / HTTP/1.1", 405), (f"GET /{'a' * 9000} HTTP/1.1", 414), ("GET /metrics HTTP/1.1\r\nX: a b\r\n c", 400)],
+)
+def test_errors_of_port_80_have_the_one_form(tls: Tls, line: str, status: int) -> None:
+    answer = exchange(f"http://127.0.0.1:{tls.plain}", f"{line}\r\nHost: kiln.test\r\n\r\n".encode())
+    assert answer is not None
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+
+
 def test_plain_http_is_sent_to_https(tls: Tls) -> None:
     with connect(f"http://127.0.0.1:{tls.plain}") as connection:
         connection.sendall(b"POST /predict?top=1 HTTP/1.1\r\nHost: kiln.test\r\nContent-Length: 0\r\n\r\n")
@@ -137,6 +160,7 @@ def test_plain_http_is_sent_to_https(tls: Tls) -> None:
     assert answer is not None
     assert answer.status_code == 308
     assert answer.headers["Location"] == "https://kiln.test/predict?top=1"
+    assert answer.headers["X-Request-ID"]
 
 
 def test_prometheus_on_this_machine_still_scrapes_port_80(tls: Tls) -> None:

@@ -20,7 +20,7 @@ from model import engines
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import keras  # noqa: E402
 
-from model.build import assemble, golden, loaders, proof, reference, report  # noqa: E402
+from model.build import assemble, child, golden, loaders, proof, reference, report  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
@@ -404,7 +404,8 @@ def test_files_of_pictures_are_taken_as_bytes(tmp_path: Path) -> None:
     assert np.allclose(answers, source(np.array(files, object))[0])
     assert bundle.prove(engine_of(bundle, "keras")) < 1e-6
     command = report.curl(bundle)
-    assert command.startswith("""printf '{"instances": [{"b64": "%s"}]}' "$(base64 -w0 FILE)" | curl """)
+    encoded = r"""$(base64 < FILE | tr -d '\n')"""  # GNU's and BSD's have no option in common that leaves lines out
+    assert command.startswith(f"""printf '{{"instances": [{{"b64": "%s"}}]}}' "{encoded}" | curl """)
     assert command.endswith("/v1/models/m:predict")
 
 
@@ -415,6 +416,32 @@ def test_two_labels_of_one_score_are_counted(tmp_path: Path, last: str | None, s
     bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog")), exporters={})
     assert bundle.scores == scores
     assert outcome(bundle, "keras").agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    ("units", "last", "scores", "told"),
+    [
+        (2, None, "", "not to 1"),  # logits that happen to be from 0 to 1
+        (2, None, "as_is", "not to 1"),
+        (2, "exponential", "as_is", "not from 0 to 1"),
+        (1, "exponential", "as_is", "not from 0 to 1"),
+        (2, None, "softmax", ""),
+        (2, "softmax", "", ""),
+        (1, "sigmoid", "", ""),
+    ],
+)
+def test_scores_that_are_no_probabilities_are_told(
+    tmp_path: Path, units: int, last: str | None, scores: str, told: str
+) -> None:
+    small, half = keras.initializers.RandomUniform(-0.01, 0.01, seed=13), keras.initializers.Constant(0.25)
+    layer = keras.layers.Dense(units, last, kernel_initializer=small, bias_initializer=half)
+    model = keras.Sequential([keras.Input((6,)), layer])
+    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog"), scores=scores), exporters={})
+    found = report.doubts(bundle)
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+    assert not told or f"--scores {'softmax' if units == 2 else 'sigmoid'}" in found[0]
+    assert report.as_json(bundle)["warnings"] == found
 
 
 def test_without_labels_values_are_answered_as_they_are(tmp_path: Path) -> None:
@@ -573,6 +600,13 @@ def test_an_exporter_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_tensorflow_says_of_a_graph_is_kept() -> None:
+    """It begins with a line that says nothing, and goes on with where in the graph."""
+    code = "import tensorflow as tf; print(tf.function(tf.gather)(tf.ones(3), tf.constant([5])))"
+    with pytest.raises(ChildFailed, match=r"^InvalidArgumentError: indices\[0\] = 5 is not in \[0, 3\)"):
+        child.run(["-c", code], timeout=300)
+
+
 def test_a_file_that_answers_otherwise_is_thrown_out_with_its_figures(tmp_path: Path, rows: Bundle) -> None:
     exporters = {"onnx": copy_of(rows, "onnx")}
     bundle = build(of_keras(dense(seed=2)), Request(tmp_path, "m", "1"), exporters=exporters)
@@ -679,6 +713,8 @@ def test_what_is_printed_of_a_bundle(rows: Bundle) -> None:
     assert "labels a, b, c; scores as_is" in report.description(rows)
     assert report.run(rows, rows.folder.parents[1]).endswith("kiln run")
     assert f"--store {rows.folder.parents[1]} --model rows" in report.run(rows, ROOT)
+    assert report.on_a_node(rows._replace(default_engine="litert")) == ""
+    assert "KILN_EXTRAS=keras" in report.on_a_node(rows._replace(default_engine="keras"))
 
 
 def sent_by(bundle: Bundle, folder: Path) -> str:

@@ -48,11 +48,20 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     pets(tmp_path)
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    (tmp_path / "labels.txt").write_text("0 cat\n1 dog\n")
     arguments = ("pets.json", "--name", "pets", "--store", "store", "--labels", "labels.txt", "--preprocess", "0..1")
     status, out, err = finished(command(*arguments, cwd=tmp_path))
     assert (status, err) == (0, "")
-    for part in ("litert", "onnx", "keras", "chosen", "multiply-adds", "-F image=@/", "labels cat, dog"):
+    for part in (
+        "litert",
+        "onnx",
+        "keras",
+        "chosen",
+        "multiply-adds",
+        "-F image=@/",
+        "labels cat, dog",
+        "are numbered",
+    ):
         assert part in out
     bundle = bundles.read(tmp_path / "store" / "pets" / "1")
     assert bundle.labels == ("cat", "dog")

@@ -136,11 +136,12 @@ def test_every_problem_of_the_preprocessing_is_named_at_once(folder: Path) -> No
 def test_an_engine_without_its_package_names_what_there_is_everywhere(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node has no requirements.txt to install from."""
+    """On a node pip is not the way: provision.sh replaces its environment as a whole."""
     monkeypatch.setitem(sys.modules, "keras", None)
     monkeypatch.delitem(sys.modules, "model.engines.keras", raising=False)
     with pytest.raises(EngineMissing, match="needs the package 'keras', which is not installed here") as caught:
         engines.load("keras", folder)
+    assert "KILN_EXTRAS=keras deploy/image/provision.sh on a node" in caught.value.message
     assert "pip install" not in caught.value.message
 
 

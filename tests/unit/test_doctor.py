@@ -34,6 +34,7 @@ from deploy.doctor.checks import (
     timeouts,
 )
 from deploy.doctor.findings import Findings, Level
+from model import engines
 from tests.servers import NGINX_CONF, short_folder
 
 pytestmark = pytest.mark.unit
@@ -464,6 +465,14 @@ def test_the_store(tmp_path: Path) -> None:
     assert "model.tflite is incomplete" in problems(store.check(make(tmp_path, store=folder)))
 
 
+def test_a_model_whose_engine_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(engines._PACKAGES, "keras", "not_in_this_environment")
+    assert problems(store.check(make(tmp_path))) == ""  # litert runs it
+    found = problems(store.check(make(tmp_path, engine="keras")))
+    assert "catdog version 1 is run by keras: the package not_in_this_environment is not here" in found
+    assert "KILN_EXTRAS=keras" in found
+
+
 @pytest.mark.parametrize(
     ("stable", "problem"),
     [("9", "names version 9, which is not in the store"), ("x", "must name a version")],
@@ -531,8 +540,8 @@ def test_memory_for_pictures(tmp_path: Path) -> None:
         return " ".join(found.message for found in memory.check(make(tmp_path, **settings)))
 
     tight = {"workers": 2, "service": "MemoryMax=600M"}
-    assert "The largest pictures that are taken, one in each worker at a time, need 763 MiB more." in said(**tight)
-    assert "pictures" not in said(**tight, max_pixels=10_000_000)
+    assert "The largest pictures that are taken, one in each worker at a time, need 1,300 MiB more." in said(**tight)
+    assert "pictures" not in said(**tight, max_pixels=5_000_000)
 
 
 def test_memory(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from model import jpeg
 from model.errors import BrokenPicture, PictureTooLarge
 from model.preprocess import Limits, decode
-from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours
+from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours, jpeg_of_tall_samples, tags
 
 pytestmark = pytest.mark.unit
 
@@ -66,6 +66,34 @@ def test_what_is_not_ordinary_is_left_alone() -> None:
         assert jpeg.header(data).size is None
 
 
+def test_what_the_quick_decoder_does_not_know_is_pillows() -> None:
+    cat = Image.open(io.BytesIO(CAT))
+    data = jpeg_of_tall_samples(cat)
+    assert jpeg.header(data) == (None, 3)
+    shown = decode(data, cat.size, Limits())
+    assert np.abs(np.asarray(shown).astype(int) - np.asarray(cat)).mean() < 6
+
+
+@pytest.mark.parametrize("fault", [KeyError, RuntimeError, OverflowError])
+@pytest.mark.parametrize("name", ["decode_jpeg_header", "decode_jpeg"])
+def test_whatever_the_quick_decoder_raises(name: str, fault: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault(6)
+
+    monkeypatch.setattr(jpeg.simplejpeg, name, fail)
+    assert decode(CAT, (500, 375), Limits()).size == (500, 375)
+
+
+@pytest.mark.parametrize("name", ["decode_jpeg_header", "decode_jpeg"])
+def test_no_memory_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(jpeg.simplejpeg, name, fail)
+    with pytest.raises(PictureTooLarge, match="memory"):
+        decode(CAT, (500, 375), Limits())
+
+
 @pytest.mark.parametrize("end", [len(CAT) // 2, len(CAT) - 40])
 def test_a_cut_file_is_broken(end: int) -> None:
     found, _ = jpeg.header(CAT[:end])
@@ -73,6 +101,30 @@ def test_a_cut_file_is_broken(end: int) -> None:
     assert jpeg.decode(CAT[:end], found, (128, 128)) is None
     with pytest.raises(BrokenPicture):
         decode(CAT[:end], (128, 128), Limits())
+
+
+@pytest.mark.parametrize("how", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"exif": tags(6)}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_only_the_last_marker_is_missing(missing: int, mode: str, how: dict[str, object]) -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)).convert(mode), **how)
+    shown, meant = (decode(each, (500, 500), Limits()) for each in (data[:-missing], data))
+    assert shown.tobytes() == meant.tobytes()
+
+
+@pytest.mark.parametrize("how", [{}, {"restart_marker_rows": 1}, {"exif": tags(6)}, {"progressive": True}])
+def test_more_than_the_last_marker_is_missing(how: dict[str, object]) -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)), **how)
+    for missing in (*range(4, 40), *range(40, len(data) // 2, 997)):
+        with pytest.raises(BrokenPicture):
+            decode(data[:-missing], (500, 500), Limits())
+
+
+def test_of_several_scans_the_last_may_be_missing() -> None:
+    data = encoded(Image.open(io.BytesIO(CAT)), progressive=True)
+    for end in (len(data) - 2, data.rindex(b"\xff\xda\x00")):
+        with pytest.raises(BrokenPicture):
+            decode(data[:end], (500, 500), Limits())
 
 
 def test_the_limits_hold_before_anything_is_decoded() -> None:
@@ -109,6 +161,25 @@ def test_what_follows_the_picture_is_no_scan() -> None:
     more = b"\xff\xda" * 1000 + CAT * 50
     for data in (CAT, jpeg_of_scans(Image.open(io.BytesIO(CAT)), 10)):
         assert decode(data + more, (128, 128), Limits()).mode == "RGB"
+
+
+def test_scans_of_pictures_behind_the_first_do_not_count() -> None:
+    """Telephones append previews."""
+    cat = Image.open(io.BytesIO(CAT))
+    data = jpeg_of_scans(cat, 10)
+    assert jpeg.header(data * 4).scans == 10
+    assert decode(data * 4, (128, 128), Limits(max_pixels=500 * 375)).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [b"", b"\xff\xfe\0\x04\xff\xd9", b"\xff\xd0", b"\xff\xff", b"\xff\x01", b"\0\xff\0", b"\xff\xfe\0\x02" * 20000],
+)
+def test_no_scan_of_the_first_picture_is_hidden(hidden: bytes) -> None:
+    data = jpeg_of_scans(Image.open(io.BytesIO(CAT)), 101)
+    last = data.rindex(b"\xff\xda\x00")
+    for place in (20, last, data.rindex(b"\xff\xda\x00", 0, last)):  # behind JFIF's segment, and between scans
+        assert jpeg.header(data[:place] + hidden + data[place:] + data).scans in (101, 202)
 
 
 def test_garbage_before_the_picture_hides_no_scans() -> None:

@@ -29,6 +29,34 @@ def test_files_of_every_form(tmp_path: Path, name: str, text: str) -> None:
     assert labels.read(str(tmp_path / name)) == ("cat", "wild dog")
 
 
+@pytest.mark.parametrize("text", ["0 cat\n1 wild dog\n", "0: cat\r\n1: wild dog", "0\tcat\n\n1\twild dog"])
+def test_numbers_before_labels_are_left_out_and_told_of(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.txt").write_text(text)
+    told: list[str] = []
+    assert labels.read(str(tmp_path / "labels.txt"), told.append) == ("cat", "wild dog")
+    assert told == ["The lines of labels.txt are numbered from 0 on; the numbers are no part of the labels."]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("0 cat", "dog"),
+        ("1 cat", "2 dog"),
+        ("1 dog", "0 cat"),
+        ("0 cat", "2 dog"),
+        ("0", "1"),
+        ("0 stars", "1 star", "2 stars"),
+        ("0.5 mm", "1 mm"),
+        ("²0 cat", "1 dog"),
+    ],
+)
+def test_other_numbers_are_part_of_the_labels(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    (tmp_path / "labels.txt").write_text("\n".join(lines), encoding="utf-8")
+    told: list[str] = []
+    assert labels.read(str(tmp_path / "labels.txt"), told.append) == lines
+    assert told == []
+
+
 @pytest.mark.parametrize("form", ["utf-16-le", "utf-16-be"])
 def test_text_as_powershell_writes_it(tmp_path: Path, form: str) -> None:
     (tmp_path / "labels.txt").write_bytes("\ufeffcat\r\nüber".encode(form))

@@ -188,7 +188,9 @@ def pins(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / file).read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements/serve.txt", "requirements/train.txt"])
+@pytest.mark.parametrize(
+    "file", ["requirements.txt", *(f"requirements/{name}.txt" for name in ("serve", "tracing", "keras", "train"))]
+)
 def test_requirements_are_pinned_by_hash_and_name_no_registry(file):
     text = (ROOT / file).read_text()
     assert "./kiln lock" in text.splitlines()[1]
@@ -200,7 +202,8 @@ def test_requirements_are_pinned_by_hash_and_name_no_registry(file):
 
 def test_requirements_agree_with_each_other():
     full = pins("requirements.txt")
-    assert pins("requirements/serve.txt").items() <= full.items()
+    for extra in ("tracing", "keras"):
+        assert pins("requirements/serve.txt").items() <= pins(f"requirements/{extra}.txt").items() <= full.items()
     train = pins("requirements/train.txt")
     assert {name: train[name] for name in train.keys() & full.keys()} == {
         name: full[name] for name in train.keys() & full.keys()
@@ -222,6 +225,17 @@ def test_help_needs_nothing(bare, arguments):
     for command in COMMANDS:
         assert f"./kiln {command}" in result.stdout
     assert len(result.stdout.splitlines()) < 24
+
+
+def test_what_is_said_of_python_is_what_is_taken(bare):
+    script = (ROOT / "kiln").read_text()
+    serve, full = (re.search(rf"^{name}=(\d+) ", script, re.MULTILINE)[1] for name in ("SERVE_MAX", "FULL_MAX"))
+    said = " ".join(bare.run("help").stdout.split())
+    assert f"3.11 to 3.{full}, the newest for TensorFlow; 3.{serve} will do for run" in said
+    assert (
+        f"3.12 or 3.{full}; for `./kiln run` without the engine `keras`, 3.{serve} will do"
+        in (ROOT / "README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize("command", ["server", "", "do_run", "--version"])

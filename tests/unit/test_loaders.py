@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -239,6 +240,38 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "m.json", old_keras.save_weights(tmp_path / "w.h5", layers, weights))
 
 
+@pytest.mark.parametrize("name", ["m.keras", "mask_detector.model", "m", "M.H5", "m.json"])
+def test_files_are_known_by_what_they_hold(tmp_path: Path, name: str) -> None:
+    """tf.keras 2.3 to 2.11 wrote HDF5 into files of any name, .keras too."""
+    source = load(old_keras.save(tmp_path / name, old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.zip"])
+def test_an_archive_is_known_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    model = dense()
+    model.save(tmp_path / "m.keras")
+    source = load((tmp_path / "m.keras").rename(tmp_path / name))
+    (given,) = rows(source)
+    assert np.array_equal(source(given)[0], np.asarray(model(given)))
+
+
+def test_an_architecture_is_known_whatever_it_is_called(tmp_path: Path) -> None:
+    layers, weights = old_keras.cats_and_dogs(), old_keras.cats_and_dogs_weights()
+    (tmp_path / "architecture.txt").write_text("\n" + old_keras.architecture(layers))
+    source = load(tmp_path / "architecture.txt", old_keras.save_weights(tmp_path / "w.weights", layers, weights))
+    (given,) = rows(source)
+    assert np.allclose(source(given)[0], cats_and_dogs()(given), atol=1e-6)
+
+
+def test_an_archive_of_something_else(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "converted_keras.zip", "w") as archive:
+        archive.writestr("keras_model.h5", b"")
+    with pytest.raises(BuildError, match=r"is an archive without a Keras model .* unpack it and build that"):
+        load(tmp_path / "converted_keras.zip")
+
+
 # --- SavedModels and applications
 
 
@@ -256,6 +289,56 @@ def test_a_saved_model_of_a_plain_function(tmp_path: Path) -> None:
     given = np.ones((3, 6), np.float32)
     assert source(given)[0].tolist() == [[15.0]] * 3
     assert multiply_adds(source) == 6
+
+
+def of_tensorflow_1(folder: Path, *, counts: bool = False) -> Path:
+    """As its builder wrote a graph, with variables that are no resources. counts: calls, in one of them."""
+    v1 = tf.compat.v1
+    with v1.Graph().as_default() as graph, v1.Session() as session:
+        left, right = (v1.placeholder(tf.float32, (None, 3), name) for name in ("b_left", "a_right"))
+        unused = v1.placeholder(tf.float32, (None, 1), "unused")
+        values = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+        weight = v1.get_variable("dense/weight", initializer=values, use_resource=False)
+        bias = v1.get_variable("bias", initializer=np.float32([1, 2]), use_resource=False)
+        total = tf.matmul(left - 2 * right, weight)
+        if counts:
+            bias = v1.assign_add(bias, [1.0, 1.0])
+        answers = {"z_total": total + bias, "a_chance": tf.nn.softmax(total), "left": left}
+        session.run(v1.global_variables_initializer())
+        takes = {"b": left, "a": right, "unused": unused}
+        info = v1.saved_model.build_tensor_info
+        signature = v1.saved_model.build_signature_def(
+            {name: info(tensor) for name, tensor in takes.items()},
+            {name: info(tensor) for name, tensor in answers.items()},
+            "tensorflow/serving/predict",
+        )
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+        assert {"VariableV2"} <= {node.op for node in graph.as_graph_def().node}
+    return folder
+
+
+def test_a_saved_model_of_tensorflow_1_keeps_its_variables(tmp_path: Path) -> None:
+    source = load(of_tensorflow_1(tmp_path / "m"))
+    assert [entry.name for entry in source.inputs] == ["a", "b", "unused"]
+    assert [entry.name for entry in source.outputs] == ["a_chance", "left", "z_total"]
+    assert sum(int(np.prod(weight.shape)) for weight in source.weights) == 8
+    right, left, _ = given = rows(source)
+    chance, same, total = source(*given)
+    wanted = (left - 2 * right) @ np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+    assert np.allclose(total, wanted + np.float32([1, 2]), atol=1e-5)
+    assert np.allclose(chance, np.exp(wanted) / np.exp(wanted).sum(1, keepdims=True), atol=1e-5)
+    assert np.array_equal(same, left)
+    source.save_graph(tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    for answer, expected in zip(again(*given), source(*given), strict=True):
+        assert np.allclose(answer, expected, atol=1e-6)
+
+
+def test_a_saved_model_of_tensorflow_1_that_changes_its_variables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"variables of TensorFlow 1 that cannot be kept: .* Freeze it"):
+        load(of_tensorflow_1(tmp_path / "m", counts=True))
 
 
 def test_a_model_that_keras_exported(tmp_path: Path) -> None:
@@ -283,6 +366,51 @@ def test_an_application_with_its_weights(tmp_path: Path) -> None:
         load("keras.applications:MobileNetV2", None)
     with pytest.raises(BuildError, match=r"no 'MobileNetV9'. It has: .*MobileNetV2"):
         load("keras.applications:MobileNetV9", None)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "None"])
+def test_an_application_without_its_top(tmp_path: Path, pooling: str) -> None:
+    model = keras.applications.MobileNet(
+        weights=None,
+        include_top=False,
+        input_shape=(32, 32, 3),
+        alpha=0.25,
+        pooling=None if pooling == "None" else pooling,
+    )
+    model.save_weights(tmp_path / "no_top.weights.h5")
+    variant = "keras.applications:MobileNet?alpha=0.25&input_shape=32,32,3"
+    source = load(f"{variant}&include_top=False&pooling={pooling}", tmp_path / "no_top.weights.h5")
+    (given,) = rows(source, 2)
+    assert np.allclose(source(given)[0], model(given), atol=1e-6)
+    with pytest.raises(
+        BuildError, match=r"no top, as its name says: build 'keras.*:MobileNet\?include_top=False&pooling"
+    ):
+        load(variant, tmp_path / "no_top.weights.h5")
+    (tmp_path / "no_top.weights.h5").rename(tmp_path / "w.weights.h5")
+    with pytest.raises(
+        BuildError, match=r"of another variant, .* or .*include_top=False&pooling=avg' for weights without"
+    ):
+        load(variant, tmp_path / "w.weights.h5")
+
+
+def test_the_resnet_of_old_keras_had_another_order(tmp_path: Path) -> None:
+    layers = [old_keras.layer("Conv2D", name) for name in ("conv1", "res2a_branch2a", "bn2a_branch2a")]
+    weights = {"res2a_branch2a": [("kernel:0", np.zeros((1, 1, 64, 64), np.float32))]}
+    file = old_keras.save_weights(tmp_path / "w.h5", layers, weights)
+    with pytest.raises(
+        BuildError, match=r"of ResNet50 as older Keras had it, .*: \./kiln build MODEL.json --weights w"
+    ):
+        load("keras.applications:ResNet50?input_shape=32,32,3&include_top=False", file)
+
+
+def test_options_of_applications_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "w.weights.h5").write_bytes(b"")
+    for option, message in (
+        ("include_top=no", "True or False, not 'no'"),
+        ("pooling=mean", "avg, max or None, not 'mean'"),
+    ):
+        with pytest.raises(BuildError, match=message):
+            load(f"keras.applications:MobileNet?{option}", tmp_path / "w.weights.h5")
 
 
 # --- What is refused
@@ -335,11 +463,58 @@ def test_code_runs_only_when_the_user_says_so(tmp_path: Path, ending: str) -> No
     assert source.model is None, "the bundle holds the graph, not the code"
 
 
+def test_code_that_another_python_compiled_is_told_of(tmp_path: Path) -> None:
+    """lambda x: x * 2 + 1, as Keras 2.0.4 wrote it with Python 3.6."""
+    code = (
+        "\xe3\x01\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0S\0\0\0s\x0c\0\0\0|\0d\x01\x14\0d\x02\x17\0S\0)\x03N\xe9\x02\0\0\0"
+        "\xe9\x01\0\0\0\xa9\0)\x01\xda\x01xr\x03\0\0\0r\x03\0\0\0\xfa\x06old.py\xda\x08<lambda>\x9b\0\0\0s\0\0\0\0"
+    )
+    layers = [
+        old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED),
+        old_keras.layer(
+            "Lambda",
+            "double",
+            function=[code, None, None],
+            function_type="lambda",
+            output_shape=None,
+            output_shape_type="raw",
+            arguments={},
+        ),
+    ]
+    with pytest.raises(
+        BuildError, match=r"as another Python compiled it, and Python 3\.\d+ cannot read it.*simple_save"
+    ):
+        load(old_keras.save(tmp_path / "m.h5", layers, {}), allow_unsafe=True)
+
+
 def test_an_unknown_layer_of_keras_2_is_named(tmp_path: Path) -> None:
     layers = [old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED)]
     layers.append(old_keras.layer("DenseFeatures", "features"))
     with pytest.raises(BuildError, match=r"needs the layer 'DenseFeatures'.*export"):
         load(old_keras.save(tmp_path / "m.h5", layers, {}))
+
+
+@pytest.mark.parametrize(
+    ("version", "way"),
+    [
+        ("1.2.2", "simple_save"),
+        ("2.0.4", "simple_save"),
+        ("2.3.1", "simple_save"),
+        ("2.2.4-tf", "saved_model.save"),
+        ("2.4.0", "saved_model.save"),
+        ("2.12.0", "saved_model.save"),
+        ("2.13.1", "model.export"),
+    ],
+)
+def test_the_way_out_is_one_that_the_keras_of_the_file_has(tmp_path: Path, version: str, way: str) -> None:
+    layers = [old_keras.layer("Dense", "d", batch_input_shape=[None, 3], units=2, **old_keras.TRAINED)]
+    layers.append(old_keras.layer("LocallyConnected2D", "local"))
+    with h5py.File(old_keras.save(tmp_path / "m.h5", layers, {}), "a") as content:
+        content.attrs["keras_version"] = version.encode()
+    with pytest.raises(BuildError) as caught:
+        load(tmp_path / "m.h5")
+    found = [name for name in ("simple_save", "saved_model.save", "model.export") if f"{name}(" in str(caught.value)]
+    assert found == [way]
 
 
 def test_weights_alone_are_refused(tmp_path: Path) -> None:
@@ -374,10 +549,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ("m.json", b'"[]"', "no Keras architecture"),
         ("m.json", json.dumps({"layers": []}).encode(), "no Keras architecture"),
         ("m.pb", b"x", "of no form that is taken"),
+        ("m.yaml", b"backend: tensorflow\nclass_name: Sequential", r"is YAML, which is not taken\..*model.to_json"),
+        ("m.yml", b"class_name: Model", "is YAML, which is not taken"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BuildError, match=message):
-            load(tmp_path / name, tmp_path / "m.h5" if name == "m.json" else None)
+            load(tmp_path / name, tmp_path / "m.h5" if name in ("m.json", "m.yaml") else None)
     with pytest.raises(BuildError, match="--weights goes with an architecture"):
         load(tmp_path / "m.keras", tmp_path / "m.h5")
     with pytest.raises(BuildError, match="does not exist"):

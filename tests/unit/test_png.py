@@ -14,6 +14,7 @@ from model import png
 from model.errors import BrokenPicture
 from model.preprocess import Limits, decode
 from tests.pictures import chunk, encoded
+from tests.pictures import png as png_of
 
 pytestmark = pytest.mark.unit
 
@@ -71,6 +72,35 @@ def test_transparency_is_obeyed_and_checked() -> None:
     assert shown(data[:HEAD] + clear + data[HEAD:]).getpixel((0, 0)) == (255, 255, 255)
     with pytest.raises(BrokenPicture):
         shown(data[:HEAD] + wrong(clear) + data[HEAD:])
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_is_white(bits: int, interlaced: bool) -> None:
+    most = 2**bits - 1
+    pixels = np.random.default_rng(0).integers(0, most, (21, 30), np.uint16, endpoint=True)
+    pixels[:8] = most // 3
+    packed = bits if bits < 8 else None
+    data = png_of(
+        pixels if bits == 16 else pixels.astype(np.uint8), bits=packed, clear=(most // 3,), interlaced=interlaced
+    )
+    meant = pixels >> 8 if bits == 16 else pixels * (255 // most)
+    meant = np.where(pixels == most // 3, 255, meant)
+    assert (np.asarray(decode(data, (30, 21), Limits()))[..., 0] == meant).all()
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_transparent_colour_is_white(dtype: type, interlaced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(png, "_STRIP", 30 * 4)
+    most = np.iinfo(dtype).max
+    pixels = np.random.default_rng(0).integers(0, most, (21, 30, 3), dtype, endpoint=True)
+    pixels[:8] = clear = (most // 3, 7, most - 7)
+    pixels[2] = (most // 3, 6, most - 7)  # as good as the colour, and not it
+    meant = pixels >> 8 if dtype == np.uint16 else pixels.copy()
+    meant[:8] = 255
+    meant[2] = pixels[2] >> (8 if dtype == np.uint16 else 0)
+    assert (np.asarray(decode(png_of(pixels, clear=clear, interlaced=interlaced), (30, 21), Limits())) == meant).all()
 
 
 @pytest.mark.parametrize("kind", [b"IDAT", b"IHDR"])

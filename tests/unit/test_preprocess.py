@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import zlib
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from model import errors, grey, preprocess
 from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
+from tests.pictures import Tag, tags
 
 pytestmark = pytest.mark.unit
 
@@ -161,6 +163,48 @@ def test_transparent_palettes_and_grey_with_alpha() -> None:
     assert difference(encoded(Image.new("RGB", (20, 20), "lime"), "PNG", transparency=(0, 255, 0)), white) < 1
 
 
+def small_gif(frame: Image.Image, place: tuple[int, int], canvas: tuple[int, int]) -> bytes:
+    """A GIF whose only frame is smaller than its canvas, as tools that save space make them."""
+    data = bytearray(encoded(frame, "GIF"))
+    data[6:10] = struct.pack("<HH", *canvas)
+    at = data.index(b"," + bytes(4) + struct.pack("<HH", *frame.size))
+    data[at + 1 : at + 5] = struct.pack("<HH", *place)
+    return bytes(data)
+
+
+def small_webp(frame: Image.Image, place: tuple[int, int], canvas: tuple[int, int], count: int) -> bytes:
+    """An animated WebP without alpha, whose frames are smaller than its canvas. place: even numbers."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+
+    def small(*numbers: int) -> bytes:
+        return b"".join(number.to_bytes(3, "little") for number in numbers)
+
+    width, height = frame.size
+    held = encoded(frame, "WEBP", lossless=True)[12:]
+    shown = small(place[0] // 2, place[1] // 2, width - 1, height - 1, 100) + b"\0" + held
+    chunks = chunk(b"VP8X", b"\x02\0\0\0" + small(canvas[0] - 1, canvas[1] - 1)) + chunk(b"ANIM", bytes(6))
+    return b"RIFF" + chunk(b"", b"WEBP" + chunks + chunk(b"ANMF", shown) * count)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (60, 50), (40, 50)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_canvas_that_a_gif_leaves_is_white(mode: str, size: tuple[int, int]) -> None:
+    frame = scene(30, 20).convert(mode)
+    meant = Image.new("RGB", size, "white")
+    place = (size[0] - 30) // 2, (size[1] - 20) // 2
+    meant.paste(Image.open(io.BytesIO(encoded(frame, "GIF"))).convert("RGB"), place)
+    assert decode(small_gif(frame, place, size), size, LIMITS).tobytes() == meant.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_canvas_that_a_webp_leaves_is_white(count: int) -> None:
+    meant = Image.new("RGB", (60, 50), "white")
+    meant.paste(scene(30, 20), (10, 8))
+    assert decode(small_webp(scene(30, 20), (10, 8), (60, 50), count), (60, 50), LIMITS).tobytes() == meant.tobytes()
+
+
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -183,6 +227,68 @@ def test_exif_orientation_is_obeyed(orientation: int, kind: str) -> None:
         options["tiffinfo"] = {0x0112: orientation}
     data = encoded(stored, kind, **options, **({} if kind == "TIFF" else {"exif": exif}))
     assert difference(data, scene(600, 400)) < 3
+
+
+_SIGNED_RATIONAL, _BYTE, _ASCII = 10, 1, 2
+UNUSUAL: dict[str, dict[str, Tag]] = {  # Pillow reads such tags, and cannot write them
+    "gps": {
+        "altitude below zero": (6, _SIGNED_RATIONAL, 1, struct.pack(">ii", -48, 1)),
+        "longitude below zero": (4, _SIGNED_RATIONAL, 3, struct.pack(">6i", -48, 1, 0, 1, 0, 1)),
+        "reference of the altitude as text": (5, _ASCII, 2, b"0\0"),
+        "version as text": (0, _ASCII, 5, b"2.2\0\0"),
+        "latitude as text": (2, _ASCII, 6, b"48.20\0"),
+        "time as text": (7, _ASCII, 9, b"12:00:00\0"),
+        "differential as text": (30, _ASCII, 2, b"0\0"),
+        "direction as text": (17, _ASCII, 4, b"180\0"),
+    },
+    "others": {
+        "resolution as text": (0x011A, _ASCII, 3, b"72\0"),
+        "resolution below zero": (0x011A, _SIGNED_RATIONAL, 1, struct.pack(">ii", -72, 1)),
+        "unit as text": (0x0128, _ASCII, 2, b"2\0"),
+        "width as text": (0x0100, _ASCII, 4, b"600\0"),
+        "positions as bytes": (0x0213, _BYTE, 1, b"\1"),
+    },
+}
+
+
+@pytest.mark.parametrize(("where", "name"), [(where, name) for where, tags in UNUSUAL.items() for name in tags])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_no_other_tag_switches_the_orientation_off(kind: str, where: str, name: str) -> None:
+    tag = UNUSUAL[where][name]
+    exif = tags(6, gps=(tag,)) if where == "gps" else tags(6, tag)
+    data = encoded(scene(600, 400).transpose(TURNS[6]), kind, quality=95, exif=exif)
+    assert difference(data, scene(600, 400)) < 3
+
+
+@pytest.mark.parametrize("orientation", [1, *TURNS])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_is_obeyed_beside_an_unusual_tag(orientation: int, kind: str) -> None:
+    stored = scene(600, 400)
+    stored = stored.transpose(TURNS[orientation]) if orientation in TURNS else stored
+    tag = UNUSUAL["gps"]["altitude below zero"]
+    data = encoded(stored, kind, quality=95, exif=tags(orientation, gps=(tag,)))
+    assert difference(data, scene(600, 400)) < 3
+
+
+MODES = [("PNG", mode) for mode in ("1", "L", "P", "LA", "RGBA", "I;16")]
+MODES += [("TIFF", mode) for mode in ("1", "L", "P", "RGBA", "CMYK", "I;16", "F")]
+
+
+@pytest.mark.parametrize(("kind", "mode"), MODES)
+@pytest.mark.parametrize("orientation", TURNS)
+def test_every_mode_is_turned(orientation: int, kind: str, mode: str) -> None:
+    stored = Image.linear_gradient("L").resize((30, 20)).rotate(20)
+    stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257) if mode == "I;16" else stored.convert(mode)
+    upright, turned = (
+        decode(
+            encoded(stored, kind, **({"tiffinfo": {0x0112: turn}} if kind == "TIFF" else {"exif": tags(turn)})),
+            (30, 20),
+            LIMITS,
+        )
+        for turn in (1, orientation)
+    )
+    assert turned.transpose(TURNS[orientation]).tobytes() == upright.tobytes()
+    assert turned.transpose(TURNS[orientation]).size == upright.size
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])

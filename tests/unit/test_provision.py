@@ -107,6 +107,28 @@ def test_what_an_interrupted_run_left_half_written_is_removed(machine: Machine, 
     assert machine.beside == {}
 
 
+def test_the_owners_files_are_taken_and_what_else_is_there_stays(machine: Machine) -> None:
+    (machine.folder / "ships" / "deep").mkdir()
+    (machine.folder / "ships" / "deep" / "new").write_text("new")
+    (machine.folder / "etc" / "mine").write_text("mine")
+    code = f". {IMAGE}/blocks.sh; for from in {machine.folder}/ships/deep {machine.folder}/ships/some.conf; do "
+    code += f'files $from {machine.folder}/etc/${{from##*/}} 0640 "$(id -un):$(id -gn)"; echo "wrote=$wrote"; done; '
+    code += f'files {machine.folder}/none {machine.folder}/etc 0640 x:x; echo "wrote=$wrote changed=$changes"'
+    (machine.folder / "ships" / "some.conf").write_text("one")
+    environment = {"notes": str(machine.folder / "notes"), "PATH": os.environ["PATH"]}
+    for wrote, changes in (("yes", 4), ("", 0)):
+        said = subprocess.check_output(["bash", "-c", f"umask 022; {code}"], env=environment, text=True)
+        assert said.count(f"wrote={wrote}\n") == 2
+        assert said.endswith(f"wrote= changed={changes}\n")
+    etc = machine.folder / "etc"
+    assert {name: (etc / name).read_text() for name in ("mine", "some.conf", "deep/new")} == {
+        "mine": "mine",
+        "some.conf": "one",
+        "deep/new": "new",
+    }
+    assert (etc / "deep" / "new").stat().st_mode & 0o777 == 0o640
+
+
 # --- The command
 
 
@@ -198,3 +220,42 @@ def test_code_that_cannot_be_imported_is_refused(
 def test_the_installed_command_is_for_the_folder_of_the_node() -> None:
     assert "cd /opt/kiln && exec venv/bin/python -B -m deploy.node" in (IMAGE / "kiln").read_text()
     assert "/usr/local/bin/kiln" in (IMAGE / "provision.sh").read_text()
+
+
+# --- What is read on a node
+
+
+def code_of_a_node(out: Path, *options: str | Path) -> Path:
+    """What provision.sh installs of a checkout, as `./kiln bake --target packer` packs it."""
+    bake = [IMAGE / "bake.sh", "--target", "packer", "--out", out, "--cache", out / "cache", *options]
+    subprocess.run(bake, check=True, capture_output=True)
+    subprocess.run(["tar", "-C", out, "-xzf", out / "packer" / "kiln.tar.gz"], check=True)
+    return out
+
+
+def test_what_an_installed_file_points_to_is_installed(tmp_path: Path) -> None:
+    home = code_of_a_node(tmp_path)
+    script = (home / "deploy" / "image" / "provision.sh").read_text()
+    [pages] = re.findall(r"^pages=\((.*?)\)", script, re.MULTILINE)
+    assert set(pages.split()) == {path.name for path in home.glob("*.md")}
+    assert "for part in app model deploy docs; do gather" in script
+    for file in (home / "deploy" / "systemd").iterdir():
+        for name in re.findall(r"/opt/kiln/(\S+\.md)", file.read_text()):
+            assert (home / name).is_file(), f"{file.name}: {name}"
+        assert not re.search(r"(?<!/)\bREADME\.md", file.read_text()), file.name  # of which folder?
+    missing = [
+        f"{page.relative_to(home)}: {target}"
+        for page in (*home.glob("*.md"), *(home / "docs").glob("*.md"), home / "deploy" / "image" / "README.md")
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
+def test_the_templates_take_what_is_the_owners(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "etc" / "kiln").mkdir(parents=True)
+    (tmp_path / "mine" / "etc" / "kiln" / "keys").write_text("secret")
+    home = code_of_a_node(tmp_path, "--own", tmp_path / "mine")
+    assert (home / "own" / "etc" / "kiln" / "keys").read_text() == "secret"
+    assert (home / "packer" / "kiln.tar.gz").stat().st_mode & 0o777 == 0o600
+    assert "/run/kiln-source/own" in (home / "packer" / "kiln.pkr.hcl").read_text()

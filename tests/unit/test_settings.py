@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import settings
+from app import settings, settings_page
+from deploy.run import OPTIONS
 from loadtest.key import VARIABLE
 from model import engines
 
@@ -89,6 +90,17 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
         value = "all" if name == "KILN_DIALECTS" else ",".join(value) if isinstance(value, tuple) else value
         shown = "model/store" if name == "KILN_STORE" else str(value).lower() if isinstance(value, bool) else str(value)
         assert default.strip() == shown, name
+
+
+def test_the_page_of_settings_is_what_is_declared() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page.text()
+    for name in ("an integer from 5 to 3600", "an integer from 64 to 170000000", "litert-int8", "true or false"):
+        assert name in settings_page.text()
+
+
+def test_the_readme_names_the_options_of_run() -> None:
+    [said] = re.findall(r"`./kiln run` takes (.*) as options", (ROOT / "README.md").read_text())
+    assert tuple(re.split(r", | and ", said)) == OPTIONS
 
 
 def test_the_engines_are_those_that_there_are() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from model.errors import UnsupportedPicture
 from model.preprocess import Limits, decode
@@ -127,3 +127,38 @@ for path in sys.argv[1:]:
     process = subprocess.run([sys.executable, "-c", code, *paths], cwd=ROOT, capture_output=True, text=True, check=True)
     assert process.stdout.split() == ["broken", "broken"]
     assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(700, 2, "<x/>"), (700, 4, 5), (34665, 9, -5), (34853, 9, -100)],  # XMP, Exif and the place, of types they are not
+)
+def test_tags_that_are_not_of_the_pixels_spoil_nothing(tag: int, kind: int, value: Any) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[tag], tags[tag] = kind, value
+    assert (shown(encoded(CAT, "TIFF", tiffinfo=tags)) == np.asarray(CAT)).all()
+
+
+WITH_ALPHA = np.dstack([GREY, np.full_like(GREY, 128)])
+
+
+@pytest.mark.parametrize("how", EVERY_STORAGE)
+def test_grey_with_alpha(how: dict[str, Any]) -> None:
+    found = shown(tiff(WITH_ALPHA, alpha=2, **how))[..., 0].astype(int)
+    assert np.abs(found - (GREY * (128 / 255) + 127)).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (tiff(WITH_ALPHA, alpha=1), "premultiplied"),
+        (tiff(WITH_ALPHA, alpha=1, deflated=True), "premultiplied"),
+        (tiff(WITH_ALPHA, alpha=2, deflated=True, planar=True), "stored apart"),
+        (tiff(WITH_ALPHA, alpha=2, planar=True), "stored apart"),
+        (tiff(WITH_ALPHA.astype(np.uint16), alpha=2), "Save it as PNG"),
+        (tiff(np.asarray(CAT), compression=50001), "compressed as webp"),
+    ],
+)
+def test_what_is_not_read_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedPicture, match=said):
+        shown(data)

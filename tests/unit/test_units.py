@@ -214,11 +214,22 @@ def test_provision_names_every_problem_at_once(tmp_path: Path) -> None:
     script = tmp_path / "deploy" / "image" / "provision.sh"
     script.parent.mkdir(parents=True)
     shutil.copy(IMAGE / "provision.sh", script)
-    environment = {**os.environ, "KILN_EXTRAS": "colour"}
+    own = tmp_path / "own"
+    for name in ("etc/kiln/keys", "etc/kiln/logrotate.conf", "etc/passwd", "srv/kiln/store/pets/1/bundle.json"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).touch()
+    (own / "etc/nginx").mkdir()
+    (own / "etc/nginx/nginx.conf").symlink_to("mine.conf")
+    environment = {**os.environ, "KILN_EXTRAS": "colour", "KILN_OWN": str(own)}
     result = subprocess.run([script, "red"], env=environment, capture_output=True, text=True)
     assert result.returncode == 1
     assert "unknown argument red" in result.stderr
-    assert "KILN_EXTRAS=colour must be tracing or empty" in result.stderr
+    assert "KILN_EXTRAS: colour must be keras or tracing" in result.stderr
+    assert sorted(re.findall(r"KILN_OWN: (.*?)(?:,|:|$)", result.stderr, re.MULTILINE)) == [
+        "etc/kiln/logrotate.conf is Kiln's",
+        "etc/nginx/nginx.conf is no plain file",
+        "etc/passwd is none of what is a node's own",
+    ]
     for part in ("api.py", "app", "requirements/serve.txt", "deploy/image/blocks.sh"):
         assert f"{tmp_path}/{part} is missing" in result.stderr
     assert result.stdout == ""

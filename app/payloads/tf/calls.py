@@ -37,7 +37,7 @@ def prepare(verb: str, document: dict[str, Any], settings: Settings) -> Call:
             in_rows, outputs = predict(document, model, settings, timing)
             return render.predictions(model, outputs, rows=in_rows)
         _check_signature(document, verb)
-        render_results = _results(verb, model)
+        render_results = results(verb, model)
         asked = examples.to_inputs(found, model, settings)
         return render_results(_outputs(model, asked, timing)[0])
 
@@ -79,7 +79,7 @@ def _check_signature(document: dict[str, Any], verb: str) -> None:
         raise bad(f'Serving signature name: "{name[:100]}" not found in signature def', "bad_signature")
 
 
-def _results(verb: str, model: Model) -> Callable[[np.ndarray], bytes]:
+def results(verb: str, model: Model) -> Callable[[np.ndarray], bytes]:
     """How the first output becomes results. Raises RequestError 400 where the model has none of that kind."""
     labels, outputs = model.bundle.labels, model.bundle.outputs
     if verb == "classify" and labels:

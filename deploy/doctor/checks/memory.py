@@ -21,7 +21,10 @@ _WORKER = {"keras": 600 * _MIB}
 _COMPILED_WORKER = 60 * _MIB
 _TIMES = {"keras": 4}
 _COMPILED_TIMES = 2
-_PIXEL = 8  # bytes of each while a picture is decoded: as it is in the file, and as RGB
+# While a picture is decoded, at most, in bytes a pixel: two canvases of libwebp, its work on the alpha, and a copy.
+# Others take 4 to 12. tests/unit/test_picture_memory.py measures them.
+PIXEL = 13
+BODIES = 3  # how often the body is held meanwhile
 
 
 def check(chain: Chain) -> Findings:
@@ -40,7 +43,8 @@ def check(chain: Chain) -> Findings:
         )
     else:
         yield Finding("memory", Level.GOOD, message)
-    pictures = chain.settings.worker_count() * chain.settings.max_pixels * _PIXEL
+    settings = chain.settings
+    pictures = settings.worker_count() * (settings.max_pixels * PIXEL + settings.max_body_bytes * BODIES)
     if need <= limit < need + pictures and any(bundle.preprocessing for bundle in _bundles(chain)):
         yield Finding(
             "memory",

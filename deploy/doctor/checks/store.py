@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from model import disk, serving
+from model import disk, engines, serving
 from model.bundle import Bundle
 from model.errors import BadServing, BundleError
 from model.serving import Serving
@@ -42,6 +42,13 @@ def check(chain: Chain) -> Findings:
             if why := _obstacle(chain.user, folder, bundle):
                 wrong = True
                 yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
+            engine = config.engine or bundle.default_engine
+            if package := engines.missing(engine):
+                wrong = True
+                message = (
+                    f"{bundle.name} version {bundle.version} is run by {engine}: the package {package} is not here."
+                )
+                yield _problem(message, engines.INSTALL)
         except BundleError as error:
             wrong = True
             yield _problem(

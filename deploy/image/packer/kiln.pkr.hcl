@@ -24,6 +24,12 @@ variable "commit" {
   description = "Commit of the code in kiln.tar.gz, for /version. bake.sh writes it into commit.auto.pkrvars.hcl."
 }
 
+variable "extras" {
+  type        = string
+  default     = ""
+  description = "KILN_EXTRAS of provision.sh: keras, tracing or both with a space between."
+}
+
 locals {
   # One name everywhere; clouds take lower case letters, digits and dashes.
   image = "kiln-${formatdate("YYYYMMDD-hhmmss", timestamp())}"
@@ -55,12 +61,14 @@ build {
     execute_command = "{{ .Vars }} sudo -E bash '{{ .Path }}'"
     environment_vars = [
       "KILN_COMMIT=${var.commit}",
+      "KILN_EXTRAS=${var.extras}",
     ]
     inline_shebang = "/bin/bash -e"
     # Handed to bash: Debian mounts /run noexec.
     inline = [
       "mkdir /run/kiln-source",
       "tar -C /run/kiln-source -xzf /tmp/kiln.tar.gz",
+      "if [ -d /run/kiln-source/own ]; then export KILN_OWN=/run/kiln-source/own; fi",
       "bash /run/kiln-source/deploy/image/provision.sh",
       "curl --fail --silent --show-error --retry 30 --retry-connrefused http://127.0.0.1/ready",
       "bash /run/kiln-source/deploy/image/seal.sh",

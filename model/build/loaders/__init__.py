@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..errors import BuildError
 from ..source import Source
-from . import application, architecture, native, saved_model, whole_h5
+from . import application, architecture, forms, native, saved_model, whole_h5
+from .forms import Form
 
 APPLICATION = "keras.applications:"
 
@@ -14,7 +15,7 @@ APPLICATION = "keras.applications:"
 def load(path: str, weights: Path | None, *, allow_unsafe: bool, trained_with: str = "") -> Source:
     """Load a model of any form that is taken.
 
-    path: a .keras file, an .h5 file, an architecture's .json, a SavedModel folder, or "keras.applications:NAME".
+    path: a .keras file, an HDF5 file, an architecture's JSON, a SavedModel folder, or "keras.applications:NAME".
     weights: of the last and of a .json. allow_unsafe: run code that the file holds (Lambda layers).
     trained_with: what Keras 1 ran on, "theano" or "tensorflow", where its file does not tell.
     Raises BuildError saying what to do.
@@ -24,30 +25,22 @@ def load(path: str, weights: Path | None, *, allow_unsafe: bool, trained_with: s
     if path.startswith(APPLICATION):
         return application.load(path.removeprefix(APPLICATION), weights)
     file = Path(path)
-    if not file.exists():
-        raise BuildError(f"{file} does not exist.")
-    if weights is not None and file.suffix != ".json":
+    form = forms.of(file)
+    if weights is not None and form is not Form.ARCHITECTURE:
         raise BuildError(f"--weights goes with an architecture .json or keras.applications:NAME, not with {file.name}.")
-    if file.is_dir():
+    if form is Form.SAVED_MODEL:
         return saved_model.load(file)
-    if file.stat().st_size == 0:
-        raise BuildError(f"{file} is empty. Copy it again.")
-    if file.suffix == ".keras":
+    if form is Form.ARCHIVE:
         return native.load(file, allow_unsafe=allow_unsafe)
-    if file.suffix in (".h5", ".hdf5"):
-        beside = file.with_suffix(".json")
-        if whole_h5.has_architecture(file):
-            return whole_h5.load(file, allow_unsafe=allow_unsafe, trained_with=trained_with)
-        if beside.is_file():
-            return architecture.load(beside, file, allow_unsafe=allow_unsafe, trained_with=trained_with)
-        raise BuildError(
-            f"{file} holds weights alone. Give the architecture too: ./kiln build MODEL.json --weights {file.name} "
-            "(model.to_json() writes it), or save the whole model with model.save()."
-        )
-    if file.suffix == ".json":
+    if form is Form.ARCHITECTURE:
         weights = weights or architecture.weights_beside(file)
         return architecture.load(file, weights, allow_unsafe=allow_unsafe, trained_with=trained_with)
+    beside = file.with_suffix(".json")
+    if whole_h5.has_architecture(file):
+        return whole_h5.load(file, allow_unsafe=allow_unsafe, trained_with=trained_with)
+    if beside.is_file():
+        return architecture.load(beside, file, allow_unsafe=allow_unsafe, trained_with=trained_with)
     raise BuildError(
-        f"{file} is of no form that is taken: a .keras or .h5 file, an architecture .json with --weights, "
-        "a SavedModel folder, or keras.applications:NAME."
+        f"{file} holds weights alone. Give the architecture too: ./kiln build MODEL.json --weights {file.name} "
+        "(model.to_json() writes it), or save the whole model with model.save()."
     )

@@ -25,8 +25,10 @@ def load(file: Path, *, allow_unsafe: bool) -> Source:
     unsafe = contents.has_code(config)
     if unsafe and not allow_unsafe:
         raise contents.code_refused(file)
-    with contents.reasons(file):
-        model = keras.models.load_model(file, compile=False, safe_mode=not unsafe)
+    with contents.reasons(file), tempfile.TemporaryDirectory(prefix="kiln-") as folder:
+        named = Path(folder) / "model.keras"  # Keras goes by the name
+        named.symlink_to(file.resolve())
+        model = keras.models.load_model(named, compile=False, safe_mode=not unsafe)
     return of_keras(contents.built(model, file), graph_only=unsafe)
 
 
@@ -47,6 +49,11 @@ def _read(file: Path) -> tuple[Any, str]:
     """(the configuration, the version of Keras)."""
     try:
         with zipfile.ZipFile(file) as archive:
+            if "config.json" not in archive.namelist():
+                raise BuildError(
+                    f"{file} is an archive without a Keras model (config.json). If one is within, unpack it and build "
+                    "that."
+                )
             damaged = archive.testzip()
             if damaged:
                 raise BuildError(f"{file} is damaged at {damaged}. Copy it again.")

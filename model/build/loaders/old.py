@@ -12,7 +12,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, keras_1, old_config, old_functions, places
+from . import contents, keras_1, old_config, old_functions, old_ops, places
 
 Assign = Callable[[keras.Model], None]
 
@@ -28,19 +28,20 @@ def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, al
     old_keras = version.split(".")[0] in ("1", "2")
     custom: dict[str, Any] = {}
     if old_keras:
-        with contents.reasons(file):
+        with contents.reasons(file, version):
             if version.startswith("1"):
                 config = keras_1.renewed(config)
             config = old_config.upgraded(config, file)
         custom = {"old_hard_sigmoid": old_hard_sigmoid} if old_config.has_hard_sigmoid(config) else {}
         kinds = {entry["class_name"] for entry in contents.walk(config)}
-        custom |= {name: made for name, made in old_functions.LAYERS.items() if name in kinds}
+        layers = old_functions.LAYERS | old_ops.LAYERS
+        custom |= {name: made for name, made in layers.items() if name in kinds}
     places.place(config, operations=not old_keras)
     legacy = saving_options.keras_option_scope(use_legacy_config=True)
-    with contents.reasons(file), legacy, SafeModeScope(not unsafe), keras.saving.custom_object_scope(custom):
+    with contents.reasons(file, version), legacy, SafeModeScope(not unsafe), keras.saving.custom_object_scope(custom):
         model = saving_utils.model_from_config(config, custom_objects=custom)
     model = contents.built(model, file)
-    with contents.reasons(file):
+    with contents.reasons(file, version):
         assign(model)
     return of_keras(model, graph_only=unsafe or bool(custom))
 

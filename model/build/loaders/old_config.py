@@ -114,6 +114,8 @@ def has_hard_sigmoid(config: Any) -> bool:
 
 
 def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
+    if entry["class_name"] == "CuDNNGRU" and isinstance(entry.get("config"), dict):
+        entry["config"]["reset_after"] = True  # it was the one way there
     entry["class_name"] = _CLASSES.get(entry["class_name"], entry["class_name"])
     config = entry.get("config")
     if entry["class_name"] in _AT_REST and isinstance(config, dict):
@@ -128,6 +130,8 @@ def _upgrade(entry: dict[str, Any], problems: list[str]) -> None:
         config = entry["config"] = {"name": entry.get("name", "sequential"), "layers": config}
     if not isinstance(config, dict):
         return
+    if entry["class_name"] == "TensorFlowOpLayer":
+        config["name"] = entry["name"]  # with the beginning that the operation's lacks
     if "layers" not in config:
         _layer(entry["class_name"], config, problems)
     elif entry["class_name"] == "Sequential" and config["layers"]:

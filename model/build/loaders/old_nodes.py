@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 _MODELS = ("Functional", "Sequential", "Model")
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_RECURRENT = (
+    *("LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "SimpleRNN", "RNN", "Bidirectional"),
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+)
 FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 _CONSTANT = "_CONSTANT_VALUE"  # in the place of a layer: what follows is no tensor
 _CONSTANT_CALL = -1

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
-from . import keras_1, theano
+from . import keras_1, old_cudnn, theano
 from .names import names
 
 
@@ -41,6 +41,7 @@ def assign(model: keras.Model, group: Any, trained_with: str) -> None:
             values = keras_1.arranged(layer, variables, values)
         if on_theano:
             values = theano.turned(layer, variables, values)
+        values = old_cudnn.converted(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
         if wanted != found:
             problems.append(f"layer {layer.name!r} has weights of {wanted}, and {name!r} in the file {found}")

@@ -1,4 +1,4 @@
-"""SavedModel folders: of Keras 2, of model.export(), and of plain tf.functions."""
+"""SavedModel folders: of TensorFlow 1 and Keras 2, of model.export(), and of plain tf.functions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...bundle import Tensor
 from ...engines.keras import carried, widened
 from ..errors import BuildError, reason
 from ..source import Source
+from . import old_variables
 
 SIGNATURE = "serving_default"
 
@@ -29,13 +30,20 @@ def load(folder: Path) -> Source:
     taken = function.structured_input_signature[1]
     inputs = _tensors(taken)
     outputs = _tensors(function.structured_outputs)
+    try:
+        answered, variables = old_variables.replaced(loaded, function)
+    except Exception as fault:  # TensorFlow raises many kinds
+        raise BuildError(
+            f"{folder} has variables of TensorFlow 1 that cannot be kept: {reason(fault)} Freeze it where it was made "
+            "(convert_variables_to_constants), save that as a SavedModel, and build it."
+        ) from fault
 
     def call(*values: tf.Tensor) -> list[tf.Tensor]:
         named = {entry.name: value for entry, value in zip(inputs, values, strict=True)}
-        answers = function(**{name: tf.cast(value, taken[name].dtype) for name, value in named.items()})
+        answers = answered(**{name: tf.cast(value, taken[name].dtype) for name, value in named.items()})
         return widened([answers[entry.name] for entry in outputs])
 
-    return Source(call, loaded, function.variables, inputs, outputs)
+    return Source(call, [loaded, variables], [*function.variables, *variables], inputs, outputs)
 
 
 def _only(loaded: Any, folder: Path) -> Any:
