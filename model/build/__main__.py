@@ -115,6 +115,12 @@ def _options() -> argparse.Namespace:
         "output becomes the labels' scores; by default as_is where it is from 0 to 1, else softmax, or sigmoid of one",
     )
     parser.add_argument("--weights", type=Path, help=".h5 file for an architecture or an application")
+    parser.add_argument(
+        "--trained-with",
+        default="",
+        choices=("tensorflow", "theano"),
+        help="what Keras ran on, for a model of Keras 1 whose file does not tell",
+    )
     parser.add_argument("--allow-unsafe", action="store_true", help="run Python code that the model's file holds")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(_joined(sys.argv[1:]))
@@ -177,7 +183,12 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
         with steps.step("Starting TensorFlow"):
             from . import assemble, golden, loaders
         with steps.step("Loading the model"):
-            source = loaders.load(options.path, options.weights, allow_unsafe=options.allow_unsafe)
+            source = loaders.load(
+                options.path,
+                options.weights,
+                allow_unsafe=options.allow_unsafe,
+                trained_with=options.trained_with,
+            )
         if proposed is None and options.preprocess != "none" and source.application:
             proposed = families.of_application(source.application)
         if proposed is not None and len(source.inputs) != 1:

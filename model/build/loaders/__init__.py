@@ -12,13 +12,16 @@ from .forms import Form
 APPLICATION = "keras.applications:"
 
 
-def load(path: str, weights: Path | None, *, allow_unsafe: bool) -> Source:
+def load(path: str, weights: Path | None, *, allow_unsafe: bool, trained_with: str = "") -> Source:
     """Load a model of any form that is taken.
 
     path: a .keras file, an HDF5 file, an architecture's JSON, a SavedModel folder, or "keras.applications:NAME".
     weights: of the last and of a .json. allow_unsafe: run code that the file holds (Lambda layers).
+    trained_with: what Keras 1 ran on, "theano" or "tensorflow", where its file does not tell.
     Raises BuildError saying what to do.
     """
+    if trained_with and (path.startswith(APPLICATION) or Path(path).is_dir()):
+        raise BuildError(f"--trained-with goes with .h5 files of Keras 1, not with {path}.")
     if path.startswith(APPLICATION):
         return application.load(path.removeprefix(APPLICATION), weights)
     file = Path(path)
@@ -30,12 +33,13 @@ def load(path: str, weights: Path | None, *, allow_unsafe: bool) -> Source:
     if form is Form.ARCHIVE:
         return native.load(file, allow_unsafe=allow_unsafe)
     if form is Form.ARCHITECTURE:
-        return architecture.load(file, weights or architecture.weights_beside(file), allow_unsafe=allow_unsafe)
+        weights = weights or architecture.weights_beside(file)
+        return architecture.load(file, weights, allow_unsafe=allow_unsafe, trained_with=trained_with)
     beside = file.with_suffix(".json")
     if whole_h5.has_architecture(file):
-        return whole_h5.load(file, allow_unsafe=allow_unsafe)
+        return whole_h5.load(file, allow_unsafe=allow_unsafe, trained_with=trained_with)
     if beside.is_file():
-        return architecture.load(beside, file, allow_unsafe=allow_unsafe)
+        return architecture.load(beside, file, allow_unsafe=allow_unsafe, trained_with=trained_with)
     raise BuildError(
         f"{file} holds weights alone. Give the architecture too: ./kiln build MODEL.json --weights {file.name} "
         "(model.to_json() writes it), or save the whole model with model.save()."

@@ -13,6 +13,7 @@ import keras
 
 from ..errors import BuildError, reason
 from ..source import Source, of_keras
+from . import theano
 from .names import names
 
 OPTIONS = (
@@ -39,6 +40,11 @@ def load(spec: str, weights: Path | None) -> Source:
     if not weights.is_file():
         raise BuildError(f"{weights} does not exist.")
     arguments = _arguments(query)
+    if h5py.is_hdf5(weights) and theano.is_named(weights):
+        raise BuildError(
+            f"{weights} holds kernels of Keras on Theano, which turned them around. Give the architecture with them: "
+            f"./kiln build MODEL.json --weights {weights.name}"
+        )
     try:
         model = make(weights=None, **arguments)
     except (ValueError, TypeError) as fault:

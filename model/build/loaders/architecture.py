@@ -22,7 +22,7 @@ def weights_beside(file: Path) -> Path:
     raise BuildError(f"{file} is an architecture alone. Give its weights: --weights FILE.h5")
 
 
-def load(file: Path, weights: Path, *, allow_unsafe: bool) -> Source:
+def load(file: Path, weights: Path, *, allow_unsafe: bool, trained_with: str) -> Source:
     """Load both. Raises BuildError."""
     try:
         config = json.loads(file.read_bytes())
@@ -38,7 +38,7 @@ def load(file: Path, weights: Path, *, allow_unsafe: bool) -> Source:
         named = "layer_names" in content.attrs or "layer_names0" in content.attrs
         if named or "model_weights" in content:
             version = old.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
-            assign = old_weights.of(content if named else content["model_weights"])
+            assign = old_weights.of(content if named else content["model_weights"], trained_with)
             return old.load(config, assign, version, file, allow_unsafe=allow_unsafe)
     return _load_today(file, config, weights, allow_unsafe=allow_unsafe)
 

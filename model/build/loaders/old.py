@@ -12,7 +12,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old_config, old_functions, old_ops, places
+from . import contents, keras_1, old_config, old_functions, old_ops, places
 
 Assign = Callable[[keras.Model], None]
 
@@ -29,6 +29,8 @@ def load(config: dict[str, Any], assign: Assign, version: str, file: Path, *, al
     custom: dict[str, Any] = {}
     if old_keras:
         with contents.reasons(file, version):
+            if version.startswith("1"):
+                config = keras_1.renewed(config)
             config = old_config.upgraded(config, file)
         custom = {"old_hard_sigmoid": old_hard_sigmoid} if old_config.has_hard_sigmoid(config) else {}
         kinds = {entry["class_name"] for entry in contents.walk(config)}

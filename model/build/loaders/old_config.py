@@ -167,6 +167,8 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         del config["dtype"]  # the input's or the output's, then; the computation's now
     if kind == "Merge":
         problems.append("the layer 'Merge' of Keras 1 is not taken")
+    if kind == "Conv2DTranspose" and "output_shape" in config:
+        problems.append(f"the layer {config.get('name')!r}, Deconvolution2D of Keras 1, is not taken")
     for was, now in _ARGUMENTS.items():
         if was in config and now not in config:
             config[now] = config.pop(was)
@@ -174,8 +176,6 @@ def _layer(kind: str, config: dict[str, Any], problems: list[str]) -> None:
         config["kernel_size"] = [config.pop("nb_row"), config.pop("nb_col")]
     if kind in _UNITS and "output_dim" in config:
         config["units"] = config.pop("output_dim")
-    if kind == "Dropout" and "p" in config:
-        config["rate"] = config.pop("p")
     if config.get("data_format") in _CHANNELS:
         config["data_format"] = _CHANNELS[config["data_format"]]
     if kind == "LeakyReLU" and "alpha" in config:

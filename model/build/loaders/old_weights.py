@@ -9,21 +9,24 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
-from . import old_cudnn
+from . import keras_1, old_cudnn, theano
 from .names import names
 
-_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")
 
-
-def of(group: Any) -> Callable[[keras.Model], None]:
+def of(group: Any, trained_with: str) -> Callable[[keras.Model], None]:
     """What gives a model the weights of an HDF5 group with `layer_names`; see assign."""
-    return lambda model: assign(model, group)
+    return lambda model: assign(model, group, trained_with)
 
 
-def assign(model: keras.Model, group: Any) -> None:
-    """Give every layer its weights. Raises BuildError naming every layer whose weights do not fit."""
-    version = _attribute(group, "keras_version", "1")
-    theano = _attribute(group, "backend", "tensorflow") == "theano"
+def assign(model: keras.Model, group: Any, trained_with: str) -> None:
+    """Give every layer its weights. trained_with: see theano.ran.
+
+    Raises BuildError naming every layer whose weights do not fit.
+    """
+    old = _attribute(group, "keras_version", "1").startswith("1")
+    on_theano = theano.ran(model, group, trained_with)
+    if on_theano:
+        theano.check(model)
     layers = [(layer, variables) for layer in model.layers if (variables := _variables(layer))]
     saved = [(name, values) for name in names(group, "layer_names") if (values := _values(group[name]))]
     if len(layers) != len(saved):
@@ -34,7 +37,10 @@ def assign(model: keras.Model, group: Any) -> None:
     problems: list[str] = []
     pairs: list[tuple[Any, np.ndarray]] = []
     for (layer, variables), (name, values) in zip(layers, saved, strict=True):
-        values = _converted(layer, values, old=version.startswith("1"), flipped=theano)
+        if old:
+            values = keras_1.arranged(layer, variables, values)
+        if on_theano:
+            values = theano.turned(layer, variables, values)
         values = old_cudnn.converted(layer, variables, values)
         wanted, found = ([tuple(entry.shape) for entry in entries] for entries in (variables, values))
         if wanted != found:
@@ -56,17 +62,6 @@ def _variables(layer: keras.layers.Layer) -> list[Any]:
 
 def _values(group: Any) -> list[np.ndarray]:
     return [np.asarray(group[name]) for name in names(group, "weight_names")]
-
-
-def _converted(layer: keras.layers.Layer, values: list[np.ndarray], *, old: bool, flipped: bool) -> list[np.ndarray]:
-    if type(layer).__name__ not in _CONVOLUTIONS:
-        return values
-    kernel = values[0]
-    if old and kernel.ndim == 4 and kernel.shape != tuple(layer.kernel.shape):
-        kernel = kernel.transpose(2, 3, 1, 0)  # Keras 1 on Theano's order: (filters, channels, rows, columns)
-    if flipped:  # Theano turned its kernels around
-        kernel = kernel[(slice(None, None, -1),) * (kernel.ndim - 2)]
-    return [kernel, *values[1:]]
 
 
 def _attribute(group: Any, name: str, default: str) -> str:

@@ -19,7 +19,7 @@ def has_architecture(file: Path) -> bool:
         return "model_config" in content.attrs
 
 
-def load(file: Path, *, allow_unsafe: bool) -> Source:
+def load(file: Path, *, allow_unsafe: bool, trained_with: str) -> Source:
     """Load a whole model. Raises BuildError."""
     with open_h5(file) as content:
         try:
@@ -30,7 +30,7 @@ def load(file: Path, *, allow_unsafe: bool) -> Source:
         if weights is None:
             raise BuildError(f"{file} holds an architecture and no weights. Save the model again with model.save().")
         version = old.text(content.attrs.get("keras_version", weights.attrs.get("keras_version", "1")))
-        return old.load(config, old_weights.of(weights), version, file, allow_unsafe=allow_unsafe)
+        return old.load(config, old_weights.of(weights, trained_with), version, file, allow_unsafe=allow_unsafe)
 
 
 def open_h5(file: Path) -> Any:
