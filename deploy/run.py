@@ -15,11 +15,11 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in place of this folder, whose files are not to be imported by their names alone
-gc.disable()  # until all is imported (gunicorn.conf.py): nothing of that is garbage, and looking for it takes 3 ms
+    gc.disable()  # until all is imported (gunicorn.conf.py): nothing of that is garbage, and looking for it takes 3 ms
 
-from deploy import imports  # noqa: E402
+    from deploy import imports
 
-imports.finder.start()  # of what main imports, and gunicorn.conf.py
+    imports.finder.start()  # of what main imports, and gunicorn.conf.py
 from app import settings  # noqa: E402
 
 OPTIONS = ("host", "port", "workers", "threads", "engine", "store", "model")

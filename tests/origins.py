@@ -16,9 +16,9 @@ def allowing(origin: str) -> Callable[[str], str]:
     headers, preflight = re.findall(r"^```nginx\n(.*?)^```$", named, re.MULTILINE | re.DOTALL)
 
     def change(text: str) -> str:
-        # In the server, and in the location of nginx's own errors.
+        # In http, and in the location of nginx's own errors.
         text, count = re.subn(
-            r"((?: +add_header .*;.*\n)+)", lambda found: found[1] + headers, text, flags=re.MULTILINE
+            r"((?:^ +add_header .*;.*\n)+)", lambda found: found[1] + headers, text, flags=re.MULTILINE
         )
         assert count == 2
         return instead("location / {\n            proxy_pass", f"location / {{\n{preflight}            proxy_pass")(
