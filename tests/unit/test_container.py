@@ -52,6 +52,7 @@ def test_the_commands_are_the_launchers() -> None:
         assert f"do_{name}()" in (ROOT / "kiln").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_copied_proves_its_models_and_makes_the_app(tmp_path: Path) -> None:
     for rest in arguments("COPY"):
         *sources, target = rest.split()

@@ -253,6 +253,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trust", ["--ca", "--insecure"])
 def test_https_is_measured(tmp_path: Path, certificate: Path, trust: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(bytes(3_000_000))  # more than is sent at once
@@ -306,6 +307,7 @@ def test_a_server_that_ends_meanwhile_is_a_fault_and_no_end_of_the_report(tmp_pa
     assert page.render(found, tmp_path, plots.draw(found, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_process_that_is_not_the_server_is_left_out(tmp_path: Path) -> None:
     with a_server(200) as url, subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         options = ["--url", url, "--pid", str(other.pid), "--users", "1", "--duration", "0.5"]

@@ -188,6 +188,7 @@ def test_new_code_is_asked_whether_it_takes_the_settings(lines: str, says: str, 
     assert (status, says in said) == (1 if says else 0, True), said
 
 
+@pytest.mark.slow
 def test_new_code_is_asked_whether_the_models_answer_with_it(tmp_path: Path) -> None:
     home, settings = tmp_path / "home", tmp_path / "kiln.env"
     home.mkdir()

@@ -138,6 +138,7 @@ def test_what_the_logs_take_is_what_the_documents_say() -> None:
     assert said in " ".join((ROOT / "docs" / "operations.md").read_text().split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_large_log_is_rotated_at_once_and_a_small_one_left(tmp_path: Path) -> None:
     """By logrotate itself, with the capabilities that the unit leaves it."""
