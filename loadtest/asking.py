@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import wrk
+from .figures import Spread
 from .processes import Failed
 from .servers import Server
 
@@ -30,6 +31,21 @@ class Series:
     per_second: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Spread:
+        """Answers a second."""
+        return Spread(tuple(self.per_second))
+
+    @property
+    def cpu(self) -> Spread:
+        """Milliseconds on a CPU for one answer."""
+        return Spread(tuple(self.cpu_ms))
+
+
+def faults(found: Mapping[str, Series]) -> list[str]:
+    """Why some of it must not be used."""
+    return [f"{name} is not valid: {fault}" for name, series in found.items() for fault in series.faults]
 
 
 def in_turns(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import servers, zoo
-from .asking import Question, Series, in_turns
+from .asking import Question, Series, faults, in_turns
 from .figures import Goal, Spread, ratio
 from .processes import running
 from .servers import PHOTO
@@ -43,8 +43,8 @@ class Findings:
 
     def goals(self) -> list[Goal]:
         """What is wanted of it."""
-        rate = {name: Spread(tuple(series.per_second)) for name, series in self.forms.items()}
-        cpu = {name: Spread(tuple(series.cpu_ms)) for name, series in self.forms.items()}
+        rate = {name: series.rate for name, series in self.forms.items()}
+        cpu = {name: series.cpu for name, series in self.forms.items()}
         left = Spread(tuple(value - self.decode_ms for value in cpu["picture"].values))
         return [
             Goal("V2: binary tensor / JSON", ratio(rate["binary"], rate["json"]), 3, at_least=True, digits=1),
@@ -65,7 +65,7 @@ class Findings:
 
     def faults(self) -> list[str]:
         """Why some of it must not be used."""
-        return [f"{name} is not valid: {fault}" for name, series in self.forms.items() for fault in series.faults]
+        return faults(self.forms)
 
     def to_json(self) -> dict[str, Any]:
         """Everything."""

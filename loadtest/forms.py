@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from . import servers
-from .asking import Question, Series, in_turns
-from .figures import Goal, Spread, ratio
+from .asking import Question, Series, faults, in_turns
+from .figures import Goal, ratio
 from .servers import MODEL, PHOTO
 
 RAW = "raw body"
@@ -29,12 +29,12 @@ class Findings:
 
     def goals(self) -> list[Goal]:
         """How many answers there are in each way, for one to a raw body."""
-        rate = {name: Spread(tuple(series.per_second)) for name, series in self.ways.items()}
-        return [Goal(f"{name} / {RAW}", ratio(rate[name], rate[RAW])) for name in rate if name != RAW]
+        raw = self.ways[RAW].rate
+        return [Goal(f"{name} / {RAW}", ratio(way.rate, raw)) for name, way in self.ways.items() if name != RAW]
 
     def faults(self) -> list[str]:
         """Why some of it must not be used."""
-        return [f"{name} is not valid: {fault}" for name, series in self.ways.items() for fault in series.faults]
+        return faults(self.ways)
 
     def to_json(self) -> dict[str, Any]:
         """Everything."""

@@ -104,7 +104,7 @@ def dialects(console: Console, found: protocols.Findings | None) -> None:
 def _series(console: Console, title: str, found: Mapping[str, asking.Series]) -> None:
     table = _table(title, "", "answers a second", "CPU ms of an answer")
     for name, series in found.items():
-        table.add_row(name, Spread(tuple(series.per_second)).text(0), Spread(tuple(series.cpu_ms)).text())
+        table.add_row(name, series.rate.text(0), series.cpu.text())
     console.print(table)
 
 

@@ -25,6 +25,7 @@ import psutil
 import pytest
 import requests
 
+from app.keys import file as key_file
 from loadtest import nginx as nginx_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,6 +247,14 @@ def gunicorn(
         if up == "/ready":  # the answer was of one of them
             wait_for(lambda: log.read_text().count("AVAILABLE") >= workers, "every worker's model", START_SECONDS)
         yield server
+
+
+@contextlib.contextmanager
+def with_key(folder: Path) -> Iterator[tuple[Server, str]]:
+    """gunicorn with API keys on, and the one key that it takes."""
+    key = key_file.add(folder / "keys", "tests")
+    with gunicorn(folder, workers=1, api_keys=folder / "keys") as server:
+        yield server, key
 
 
 @contextlib.contextmanager

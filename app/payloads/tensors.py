@@ -21,11 +21,10 @@ _EXAMPLE_VALUES = 12  # at most in an example; the lists of a larger one end in 
 
 
 def read_tensors(body: bytes, kind: MediaType, model: Model, settings: Settings) -> tuple[np.ndarray, ...]:
-    """The inputs of a model, in the order of the bundle; their first axis is the instances, at least one.
+    """The inputs of a model in a body of that kind, in the bundle's order; their first axis is the instances.
 
-    kind: of the body.
-
-    An instance is an object with a value for each input; where there is one input, the value itself will do.
+    There is one at least. An instance is an object with a value for each input; where there is one input, the value
+    itself will do.
     Raises RequestError 400, naming every problem at once, or 415 (media type not taken).
     """
     if kind.name != JSON:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import pytest
 import requests
 
-from app.keys import file
 from tests import servers
 from tests.servers import ROOT, Server
 
@@ -62,10 +61,8 @@ def test_every_program_of_the_document_is_run() -> None:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A service that wants a key, and one."""
-    folder = tmp_path_factory.mktemp("keyed")
-    key = file.add(folder / "keys", "samples")
-    with servers.gunicorn(folder, workers=1, api_keys=folder / "keys") as server:
-        yield server, key
+    with servers.with_key(tmp_path_factory.mktemp("keyed")) as found:
+        yield found
 
 
 class _Busy(http.server.ThreadingHTTPServer):

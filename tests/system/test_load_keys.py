@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from app.keys import file
 from loadtest.key import VARIABLE
 from loadtest.load.__main__ import main
 from tests import servers
@@ -22,10 +21,8 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server, and the one key that it takes."""
-    folder = tmp_path_factory.mktemp("guarded")
-    key = file.add(folder / "keys", "load")
-    with servers.gunicorn(folder, workers=1, api_keys=folder / "keys") as server:
-        yield server, key
+    with servers.with_key(tmp_path_factory.mktemp("guarded")) as found:
+        yield found
 
 
 def test_a_report(
