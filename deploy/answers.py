@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import http
 import time
+from collections.abc import Callable
 
 from gunicorn import SERVER, util
 from gunicorn.http import errors
 
+RETRY = (("Retry-After", "1"),)  # seconds
 HEAD_SECONDS = 5.0  # from the first byte of a request to the end of its headers
 
 
@@ -58,6 +60,30 @@ def written(
     """A whole answer. keep: whether the connection stays. kind: the media type."""
     head = _head(status, keep, kind, headers, int(time.time()))
     return f"{head}Content-Length: {len(content)}\r\nX-Request-ID: {request_id}\r\n\r\n".encode("latin-1") + content
+
+
+def refused(
+    error: Callable[[int, str, str, str], bytes], status: int, code: str, message: str, request_id: str, *, keep: bool
+) -> bytes:
+    """The whole answer to a request that comes at a bad time. error: makes its body, as a dialect does. In a storm
+    most differ in the request id alone."""
+    parts = _around_id(error, status, code, message, len(request_id), keep, int(time.time()))
+    return request_id.encode().join(parts)
+
+
+@functools.lru_cache(64)
+def _around_id(
+    error: Callable[[int, str, str, str], bytes],
+    status: int,
+    code: str,
+    message: str,
+    length: int,
+    keep: bool,
+    second: int,
+) -> list[bytes]:
+    stand_in = length * "~"  # which is in no other place, nor in a request id
+    content = error(status, code, message, stand_in)
+    return written(status, stand_in, content, keep=keep, headers=RETRY).split(stand_in.encode())
 
 
 @functools.lru_cache(16)  # most answers of a second have the same

@@ -12,7 +12,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from gunicorn.workers.gthread import TConn
 
@@ -65,29 +65,17 @@ class Head:
 Part = TypeVar("Part", Head, Body)
 
 
-class _Held(Generic[Part]):
+class _Held(OrderedDict[TConn, Part]):
     """Those of one worker. All have the same time, so that they become late in the order in which they began."""
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[TConn, Part] = OrderedDict()
-
-    def __contains__(self, conn: TConn) -> bool:
-        return conn in self._held
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def __iter__(self) -> Iterator[TConn]:
-        return iter(list(self._held))
 
     def end(self, conn: TConn) -> Part:
         """Let go of it."""
-        return self._held.pop(conn)
+        return self.pop(conn)
 
     def late(self, now: float) -> Iterator[TConn]:
         """Whose time is over; to be ended."""
-        while self._held:
-            conn, part = next(iter(self._held.items()))
+        while self:
+            conn, part = next(iter(self.items()))
             if part.late > now:
                 return
             yield conn
@@ -98,11 +86,11 @@ class Heads(_Held[Head]):
 
     def begin(self, conn: TConn, data: bytes, late: float) -> None:
         """Gather the rest of what begins with `data`."""
-        self._held[conn] = Head(data, late)
+        self[conn] = Head(data, late)
 
     def read(self, conn: TConn) -> Head:
         """Take what has arrived, without waiting."""
-        head = self._held[conn]
+        head = self[conn]
         try:
             piece = conn.sock.recv(READ_BYTES, socket.MSG_DONTWAIT)
             head.data += piece
@@ -130,12 +118,12 @@ class Bodies(_Held[Body]):
         place = bytearray(size)
         got = len(data) - request.begins
         place[:got] = data[request.begins :]
-        self._held[conn] = Body(data[: request.begins], request, place, got, late)
+        self[conn] = Body(data[: request.begins], request, place, got, late)
         return True
 
     def read(self, conn: TConn) -> Body:
         """Take what has arrived, without waiting."""
-        body = self._held[conn]
+        body = self[conn]
         place = memoryview(body.data)
         try:
             while not body.is_whole and not body.ended:

@@ -11,6 +11,7 @@ import struct
 import sys
 import termios
 import time
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,7 @@ TICK_SECONDS = 0.25  # how exactly deadlines are kept
 HEAD_BYTES = 8192
 READ_BYTES = 65536  # in one piece; most photos need no second one
 _THROW_AWAY = socket.MSG_DONTWAIT | (socket.MSG_TRUNC if sys.platform == "linux" else 0)
+_FOUND = array("i", (0,))
 _LENGTH = re.compile(rb"\nContent-Length:[ \t]*([^\r]*)", re.IGNORECASE)
 _WAITS = re.compile(rb"\n(?:Transfer-Encoding|Expect)[ \t]*:", re.IGNORECASE)
 
@@ -162,9 +164,9 @@ def discard(client: socket.socket, count: int) -> bool:
 
 
 def _arrived(client: socket.socket) -> int:
-    """Bytes that can be read. Raises OSError."""
-    found: int = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
-    return found
+    """Bytes that can be read. Raises OSError. For the main loop alone, which has one place for the answer."""
+    fcntl.ioctl(client, termios.FIONREAD, _FOUND)
+    return _FOUND[0]
 
 
 def is_whole(data: bytes, client: socket.socket) -> bool:

@@ -38,6 +38,7 @@ class Connections(Threads):
         """Nobody is there yet."""
         super().load_wsgi()
         self.express = self.parts["express"]
+        self.keep_seconds = self.cfg.keepalive  # read once: gunicorn looks each setting up anew, half a microsecond
         self.heads, self.bodies = Heads(), Bodies()
         self.keepalived_conns, self.pending_conns = Idle(), Idle()
         self.waiting_conns: set[TConn] = set()  # whose request stands in the queue
@@ -126,9 +127,9 @@ class Connections(Threads):
         if not self.overloaded():
             return read_now(conn.sock)
         data = read_now(conn.sock, plain.MAX_HEAD)
-        request = plain.read(data) if self.express else None
+        request = plain.framed(data) if self.express else None
         if request and discard(conn.sock, request.ends - len(data)):
-            self.refuse_unread(conn, request)
+            self.refuse_unread(conn, request, plain.ids(data, request))
             return None
         return data + read_now(conn.sock)
 
@@ -189,7 +190,7 @@ class Connections(Threads):
         if self.nr_conns <= FEW_CONNECTIONS:
             self.give_way(self.nr_conns)
         conn.sock.setblocking(False)
-        conn.set_timeout()
+        conn.timeout = time.monotonic() + self.keep_seconds
         self.pending_conns.append(conn)
         ready = functools.partial(self.on_pending_socket_readable, conn)
         self.poller.register(conn.sock, EVENT_READ, ready)
@@ -257,7 +258,7 @@ class Connections(Threads):
             parser_of(conn)
             self.take_leave(conn, keep)
         elif conn.polled:
-            conn.set_timeout()
+            conn.timeout = time.monotonic() + self.keep_seconds
             self.keepalived_conns.append(conn)
         else:
             self.keep(conn)

@@ -12,15 +12,21 @@ import re
 from typing import NamedTuple
 
 MAX_HEAD = 4096
-# RFC 9112 section 5: a field's name is a token, its value visible characters and blanks; no folded lines.
+# RFC 9112 section 5: a field's name is a token, its value visible characters and blanks; no folded lines. Of the fields
+# that say where a request ends and what becomes of its connection, one each at most, (?(3)(?!)) says: not if group 3 is
+# there already. Those that change what a body is are none of ours.
 _HEAD = re.compile(
     rb"POST (/[A-Za-z0-9._~:/-]*)(?:\?([A-Za-z0-9._~=&-]*))? HTTP/1\.1\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n){1,64}\r\n"
+    rb"(?:(?:(?i:content-length):[\t ]*(?(3)(?!))([0-9]{1,18})[\t ]*"
+    rb"|(?i:host):(?(4)(?!))([\t\x20-\x7e\x80-\xff]*)"
+    rb"|(?i:connection):[\t ]*(?(5)(?!))((?i:close|keep-alive))[\t ]*"
+    rb"|(?!(?i:content-length|host|connection|content-encoding|transfer-encoding|upgrade):)"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*"
+    rb")\r\n){1,64}\r\n"
 )
 _FIELDS = re.compile(
-    r"\n(host|connection|content-(?:length|type|encoding)|x-(?:request-id|request-start|deadline-ms)|expect|upgrade"
-    r"|transfer-encoding|traceparent|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id"
-    r"|authorization|x-api-key)"
+    r"\n(host|connection|content-(?:length|type)|x-(?:request-id|request-start|deadline-ms)|expect|traceparent"
+    r"|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id|authorization|x-api-key)"
     r":[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
     re.IGNORECASE | re.ASCII,
 )
@@ -29,23 +35,10 @@ _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-\x3e@-~]*)")  # up to t
 _BEGINNING = re.compile(rb"(?:\r\n)?(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|\r?\Z)")
 _REQUEST_LINE = re.compile(rb"(?:\r\n)?[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_CONTINUE = "100-continue"  # its client wants to be told to send its body (RFC 9110 section 10.1.1)
 _EXPECT = re.compile(rb"\r\nExpect:[^\r\n]*", re.IGNORECASE)
-_HARMLESS = frozenset(
-    {
-        "host",
-        "connection",
-        "content-length",
-        "content-type",
-        "x-request-id",
-        "x-request-start",
-        "x-deadline-ms",
-        "traceparent",
-        "inference-header-content-length",
-        "x-fc-request-id",
-        "x-amzn-sagemaker-inference-id",
-        "authorization",
-        "x-api-key",
-    }
+_IDS = re.compile(
+    rb"\n(x-(?:request-id|fc-request-id|amzn-sagemaker-inference-id)):[\t ]*([^\r]*?)[\t ]*\r", re.IGNORECASE
 )
 
 
@@ -62,24 +55,32 @@ class Plain(NamedTuple):
     keep: bool
 
 
-def read(data: bytes) -> Plain | None:
-    """All that a connection has sent -> the plain request that it is or begins; None for any other, and for more."""
+def framed(data: bytes) -> Plain | None:
+    """All that a connection has sent -> the plain request that it is or begins; None for any other, and for more.
+
+    Its fields are left to `read`: one that is refused needs none, and reading them takes longer than all the rest.
+    """
     head = _HEAD.match(data, 0, MAX_HEAD)
     if head is None:
         return None
-    found = _FIELDS.findall(head[0].decode("latin-1"))
-    fields = _named(found)
-    length = fields.get("content-length", "")
-    if (
-        len(fields) != len(found)  # one is given twice
-        or (not fields.keys() <= _HARMLESS and not _only_expects(fields))
-        or "host" not in fields
-        or (connection := fields.get("connection", "keep-alive").lower()) not in ("keep-alive", "close")
-        or not (length.isascii() and length.isdecimal())
-        or (ends := head.end() + int(length)) < len(data)
-    ):
+    path, query, length, host, connection = head.groups()
+    if length is None or host is None or (ends := head.end() + int(length)) < len(data):
         return None
-    return Plain(head[1].decode(), (head[2] or b"").decode(), fields, head.end(), ends, connection == "keep-alive")
+    keep = connection is None or len(connection) != len(b"close")
+    return Plain(path.decode(), query.decode() if query else "", {}, head.end(), ends, keep)
+
+
+def read(data: bytes) -> Plain | None:
+    """As `framed`, with its fields. None also where one of those that matter is given twice."""
+    request = framed(data)
+    if request is None:
+        return None
+    found = _FIELDS.findall(data[: request.begins].decode("latin-1"))
+    fields = request.fields
+    fields.update(_named(found))
+    if len(fields) != len(found) or fields.get("expect", _CONTINUE).lower() != _CONTINUE:
+        return None
+    return request
 
 
 def expectation_met(data: bytes) -> bytes:
@@ -91,6 +92,11 @@ def fields(data: bytes) -> dict[str, str]:
     """Of any request's head, the fields that matter; of one given twice, the last."""
     end = max(0, data.find(b"\r\n\r\n", 0, 2 * MAX_HEAD)) + 1
     return _named(_FIELDS.findall(data[:end].decode("latin-1")))
+
+
+def ids(data: bytes, request: Plain) -> dict[str, str]:
+    """The fields that may name a request."""
+    return {name.decode().lower(): value.decode("latin-1") for name, value in _IDS.findall(data, 0, request.begins)}
 
 
 def target(data: bytes) -> tuple[str, str]:
@@ -112,11 +118,6 @@ def is_all(data: bytes) -> bool:
     """Whether it is one request whole and nothing more."""
     length = fields(data).get("content-length", "0")
     return length.isascii() and length.isdecimal() and len(data) == data.find(b"\r\n\r\n") + 4 + int(length)
-
-
-def _only_expects(fields: dict[str, str]) -> bool:
-    """Whether it is harmless but for this: its client wants to be told to send its body (RFC 9110 section 10.1.1)."""
-    return fields.keys() - {"expect"} <= _HARMLESS and fields["expect"].lower() == "100-continue"
 
 
 def _named(found: list[tuple[str, str]]) -> dict[str, str]:

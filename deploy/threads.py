@@ -25,7 +25,6 @@ from .clients import FAREWELL_SECONDS, OneSend, parser_of, part_from, send_all
 
 DRAIN_BYTES = 64 * 1024  # of a body that the app did not want; gunicorn reads no further and closes the connection
 WATCH = (b"GET /live", b"GET /ready", b"GET /metrics")
-RETRY = (("Retry-After", "1"),)  # seconds
 
 
 def unread(environ: dict[str, Any]) -> int:
@@ -182,8 +181,7 @@ class Threads(ThreadWorker):
         dialect = self.dialects.of(path)
         status = dialect.overload_status
         message, request_id = self.admission.refusal(code, offered_id, method, path, queued, status, dialect.name)
-        content = dialect.error(status, code, message, request_id)
-        return answers.written(status, request_id, content, keep=keep, headers=RETRY)
+        return answers.refused(dialect.error, status, code, message, request_id, keep=keep)
 
     def keep(self, conn: TConn) -> None:
         """A request was answered in the main loop: wait for the next one on its connection."""

@@ -245,10 +245,10 @@ class Worker(Connections):
         answer = self.refusal(code, job.offered_id, method, path, time.monotonic() - job.arrived, keep=keep)
         self.finish(job.conn, answer, keep=keep, request=job.request)
 
-    def refuse_unread(self, conn: TConn, request: plain.Plain) -> None:
+    def refuse_unread(self, conn: TConn, request: plain.Plain, ids: dict[str, str]) -> None:
         """As `refuse`, for a plain request that comes while the worker is overloaded: in a storm thousands a second."""
         self.recorder.busy = bool(self.waiting)
         keep = self.alive and request.keep
-        offered_id = self.dialects.offered_id(request.fields.get)
+        offered_id = self.dialects.offered_id(ids.get) if ids else ""
         answer = self.refusal("overloaded", offered_id, "POST", request.path, 0.0, keep=keep)
         self.finish(conn, answer, keep=keep, request=request)

@@ -15,7 +15,7 @@ _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}", re.ASCII)
 
 def chosen(offered: str) -> str:
     """The id that the client offered, where it is sane; else a new one, which is a name and no secret."""
-    return offered if _SANE.fullmatch(offered) else f"{random.getrandbits(128):032x}"
+    return offered if offered and _SANE.fullmatch(offered) else f"{random.getrandbits(128):032x}"
 
 
 def install(app: Flask, offered: Callable[[Lookup], str]) -> None:

@@ -35,6 +35,18 @@ def test_a_plain_request_is_read() -> None:
     assert request(*more)[found.begins :] == BODY
 
 
+def test_one_that_is_refused_is_not_read_further() -> None:
+    data = request(b"X-Request-Id: a-1 ", b"X-API-Key: one", b"x-FC-request-id:\tb")
+    framed, read = plain.framed(data), plain.read(data)
+    assert framed is not None
+    assert read is not None
+    assert framed == read._replace(fields={})
+    assert plain.ids(data, framed) == {"x-request-id": "a-1", "x-fc-request-id": "b"}
+    body_alone = request()[: -len(BODY)] + b"\nX-Request-ID: c\r\n"[: len(BODY)]
+    assert (found := plain.framed(body_alone)) is not None
+    assert plain.ids(body_alone, found) == {}
+
+
 def test_a_query_and_a_key_are_read() -> None:
     found = plain.read(
         request(b"authorization: Bearer a b", b"X-Api-Key:c", line=b"POST /predict?model=a_b-1&top= HTTP/1.1")
