@@ -268,14 +268,8 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
-    budget = budget or Budget(limits)
     try:
-        try:
-            return _decode(data, wanted, limits, budget)
-        except errors.BrokenPicture:
-            if (whole := jpeg.with_end(data)) is None:
-                raise
-            return _decode(whole, wanted, limits, budget)
+        return _decode(data, wanted, limits, budget or Budget(limits))
     except MemoryError as fault:  # there is none, or a damaged file asks for too much
         raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
 
@@ -292,10 +286,27 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
     _check_size(picture.size, limits)
     _check_scans(scans, picture.size, limits)
     whole = math.prod(picture.size)
+    _draft(picture, wanted)
+    budget.spend(math.prod(picture.size) if scans == 1 else whole)
+    try:
+        return _finished(picture, data)
+    except errors.BrokenPicture:
+        if (ended := jpeg.with_end(data)) is None:
+            raise
+        picture = _open(ended)  # the same but for its end: what was checked holds for it
+        _draft(picture, wanted)
+        return _finished(picture, ended)
+
+
+def _draft(picture: Image.Image, wanted: tuple[int, int]) -> None:
+    """Have a JPEG decoded at the smallest scale that covers what is wanted."""
     if picture.format in ("JPEG", "MPO"):
         longest = max(wanted)
         picture.draft(None, (longest, longest))
-    budget.spend(math.prod(picture.size) if scans == 1 else whole)
+
+
+def _finished(picture: Image.Image, data: bytes) -> Image.Image:
+    """Opened -> decoded, upright, as RGB."""
     try:
         picture, orientation = _load(picture, data)
         picture = _to_rgb(picture)  # the one before is let go of
