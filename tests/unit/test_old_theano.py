@@ -97,6 +97,12 @@ def test_both_kernels_of_a_recurrent_convolution_are_turned(tmp_path: Path) -> N
     assert np.allclose(source(given)[0], state, atol=1e-5)
 
 
+def test_more_weights_than_a_layer_has_are_refused(tmp_path: Path) -> None:
+    conv = layer("Conv2D", "conv", batch_input_shape=[None, 6, 6, 2], **{**CONVOLUTION, "use_bias": False})
+    with pytest.raises(BuildError, match="do not fit the architecture: layer 'conv' has weights of"):
+        load(tmp_path, [conv], {"conv": [array(3, 3, 2, 4), array(4)]})
+
+
 def pooling(kind: str, size: int, stride: int) -> dict[str, Any]:
     return layer(kind, "pool", pool_size=[size, size], strides=[stride, stride], padding="same")
 

@@ -42,12 +42,15 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
 def turned(layer: keras.layers.Layer, variables: Sequence[Any], values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """A layer's weights as TensorFlow takes them.
 
-    variables: the layer's own and those of layers that it wraps or holds. values: theirs in the file, in that order.
+    variables: the layer's own and those of layers that it wraps or holds. values: theirs in the file, in that order;
+    more or fewer are returned as they are, to be refused.
     """
+    if len(variables) != len(values):
+        return list(values)
     kernels = {id(kernel) for part in layer._flatten_layers() for kernel in _kernels(part)}
     return [
         np.flip(value, tuple(range(value.ndim - 2))) if id(variable) in kernels else value
-        for variable, value in zip(variables, values, strict=False)
+        for variable, value in zip(variables, values, strict=True)
     ]
 
 
