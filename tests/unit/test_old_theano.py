@@ -13,6 +13,8 @@ from tests.old_keras import TRAINED, functional, layer, node, taken
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
+import keras
+
 from model.build import loaders
 from model.build.errors import BuildError
 from model.build.source import Source
@@ -197,8 +199,22 @@ def test_what_the_user_says_must_not_contradict_the_file(tmp_path: Path) -> None
     file = old_keras.save_weights(tmp_path / "w.h5", [FIRST], weights, b"theano")
     with pytest.raises(BuildError, match=r"says that Keras ran on theano\. Leave --trained-with tensorflow out"):
         loaders.load(str(tmp_path / "m.json"), file, allow_unsafe=False, trained_with="tensorflow")
-    with pytest.raises(BuildError, match=r"--trained-with goes with \.h5 files of Keras 1, not with keras\.app"):
-        loaders.load("keras.applications:VGG16", file, allow_unsafe=False, trained_with="theano")
+
+
+def test_it_is_said_of_what_keras_1_wrote_alone(tmp_path: Path) -> None:
+    made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    made.save(tmp_path / "m.keras")
+    (tmp_path / "exported").mkdir()
+    made.save_weights(tmp_path / "m.weights.h5")
+    (tmp_path / "m.json").write_text(made.to_json())
+    for model, weights, named in (
+        ("keras.applications:VGG16", "m.weights.h5", "keras.applications:VGG16"),
+        (f"{tmp_path}/m.keras", None, "m.keras"),
+        (f"{tmp_path}/exported", None, "exported"),
+        (f"{tmp_path}/m.json", "m.weights.h5", "m.weights.h5"),
+    ):
+        with pytest.raises(BuildError, match=rf"goes with \.h5 files of Keras 1, not with .*{named}\.$"):
+            loaders.load(model, weights and tmp_path / weights, allow_unsafe=False, trained_with="theano")
 
 
 def test_an_application_with_weights_of_theano_is_refused(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
     return found == {"theano"}
 
 
+def option_refused(of: Path | str) -> BuildError:
+    """The refusal of --trained-with for a model whose form Keras 1 did not have."""
+    return BuildError(f"--trained-with goes with .h5 files of Keras 1, not with {of}.")
+
+
 def turned(layer: keras.layers.Layer, variables: Sequence[Any], values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """A layer's weights as TensorFlow takes them.
 
