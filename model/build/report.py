@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .. import extras
 from ..bundle import Bundle, Candidate, Tensor, largest_difference
 from . import scores
 
@@ -150,7 +151,7 @@ def on_a_node(bundle: Bundle) -> str:
     """What a node needs that such a machine does not have by itself; empty where it has all."""
     if bundle.default_engine != "keras":
         return ""
-    return "\non a node   once: sudo KILN_EXTRAS=keras deploy/image/provision.sh (TensorFlow runs this model)"
+    return f"\non a node   TensorFlow runs this model, so once: {extras.command('keras')}"
 
 
 def curl(bundle: Bundle) -> str:

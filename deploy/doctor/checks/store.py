@@ -48,7 +48,7 @@ def check(chain: Chain) -> Findings:
                 message = (
                     f"{bundle.name} version {bundle.version} is run by {engine}: the package {package} is not here."
                 )
-                yield _problem(message, engines.INSTALL)
+                yield _problem(message, engines.install(engine))
         except BundleError as error:
             wrong = True
             yield _problem(
