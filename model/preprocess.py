@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, gif, grey, jpeg, png, signatures, tiff, webp
+from . import errors, gif, grey, jpeg, png, signatures, strips, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -78,7 +78,6 @@ _TURNS = {
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 _LARGEST_TOGETHER = 4  # in one request
-_STRIP = 1 << 18  # pixels that are laid on white at a time
 _WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
@@ -403,13 +402,11 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _on_white(picture: Image.Image) -> Image.Image:
     """In strips: of the whole picture it would take the memory of four more like it, in strips that of one."""
-    width, height = picture.size
     result = Image.new("RGB", picture.size)
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        strip = picture.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+    for box in strips.boxes(picture.size):
+        strip = picture.crop(box).convert("RGBA")
         white = Image.new("RGBA", strip.size, "white")
-        result.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+        result.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
     return result
 
 
