@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
-from .names import names
+from .names import names, written
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
 _RECURRENT = "ConvLSTMCell"
@@ -26,10 +26,10 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
     trained_with: what the user says, "theano", "tensorflow" or nothing. Raises BuildError where the file says
     otherwise, or where it makes a difference and nothing tells.
     """
-    written = _written(group)
-    if trained_with and written and trained_with != written:
-        raise BuildError(f"The file says that Keras ran on {written}. Leave --trained-with {trained_with} out.")
-    found = {trained_with or written} if trained_with or written else _signs(group)
+    said = written(group, "backend", "")
+    if trained_with and said and trained_with != said:
+        raise BuildError(f"The file says that Keras ran on {said}. Leave --trained-with {trained_with} out.")
+    found = {trained_with or said} if trained_with or said else _signs(group)
     if len(found) != 1 and any(_computes_otherwise(part) for part in model._flatten_layers()):
         raise BuildError(
             "The file does not tell whether the kernels of its convolutions are those of Keras on Theano, which turns "
@@ -74,12 +74,7 @@ def check(model: keras.Model) -> None:
 def is_named(weights: Path) -> bool:
     """Whether an HDF5 file of weights, or its name, says that they are of Theano."""
     with h5py.File(weights, "r") as content:
-        return "theano" in (_written(content), *_marks(content))
-
-
-def _written(group: Any) -> str:
-    backend = group.attrs.get("backend", "")
-    return backend.decode() if isinstance(backend, bytes) else str(backend)
+        return "theano" in (written(content, "backend", ""), *_marks(content))
 
 
 def _marks(group: Any) -> set[str]:
