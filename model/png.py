@@ -48,14 +48,14 @@ def _is_needed(kind: bytes, chunk: memoryview) -> bool:
     return False
 
 
-def set_right(picture: Image.Image, data: bytes) -> None:
-    """Before it is loaded: have the transparent colour found among the pixels. Does nothing to other formats.
+def set_right(picture: PngImagePlugin.PngImageFile, data: bytes) -> None:
+    """Before it is loaded: have the transparent colour found among the pixels.
 
     Pillow takes it for one of 8 bits, and forgets the lower half of 16 bits a colour; there the picture is loaded, and
     made white. data: the file.
     """
     key = picture.info.get("transparency")
-    if not isinstance(picture, PngImagePlugin.PngImageFile) or not picture.tile or key is None:
+    if not picture.tile or key is None:
         return
     stored = picture.tile[0].args
     if stored in _BITS:

@@ -373,7 +373,8 @@ def _load(picture: Image.Image, data: bytes) -> tuple[Image.Image, int]:
         orientation = tiff.set_right(picture)
         picture.load()
         return picture, orientation
-    png.set_right(picture, data)
+    if isinstance(picture, PngImagePlugin.PngImageFile):
+        png.set_right(picture, data)
     picture.load()
     return picture, _orientation(picture)
 
