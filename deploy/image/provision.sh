@@ -187,9 +187,7 @@ folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes
 take_own /etc/kiln 0640 kiln
 note code
 if [[ ! -f /etc/kiln/kiln.env ]]; then
-    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
-    mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
-    changed /etc/kiln/kiln.env
+    replace "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env 0640 root:kiln
 fi
 owned /etc/kiln/kiln.env 0640 root:kiln
 
