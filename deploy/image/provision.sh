@@ -206,9 +206,9 @@ for part in "${parts[@]}"; do
 done
 
 step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use. Each extra's pins hold those of serving.
-pins=("${extras[@]:-serve}")
-pins=("${pins[@]/%/.txt}")
+# Named by what is in it, in whatever order the extras were, with a link to the one in use. Each extra's pins hold those
+# of serving.
+mapfile -t pins < <(printf '%s.txt\n' "${extras[@]:-serve}" | sort -u)
 venv=$home/venv-$(cd "$staged/requirements" && cat "${pins[@]}" <(python3 -V) | sha256sum | cut -c 1-12)
 if [[ ! -f $venv/.complete ]]; then
     unfinished=$venv

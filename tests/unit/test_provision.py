@@ -140,6 +140,21 @@ def test_a_key_is_there_with_its_rights_or_not_at_all(machine: Machine) -> None:
     assert said.startswith("600 before it has its name\n")
 
 
+@pytest.mark.parametrize(
+    ("extras", "pins"),
+    [
+        ("", "serve.txt"),
+        ("keras", "keras.txt"),
+        ("tracing keras", "keras.txt tracing.txt"),
+        ("keras tracing keras", "keras.txt tracing.txt"),
+    ],
+)
+def test_the_order_of_extras_makes_no_other_environment(extras: str, pins: str) -> None:
+    (line,) = re.findall("^mapfile -t pins .*$", (IMAGE / "provision.sh").read_text(), re.MULTILINE)
+    code = f'set -euo pipefail; extras=({extras}); {line}; echo "${{pins[*]}}"'
+    assert subprocess.check_output(["bash", "-c", code], text=True) == f"{pins}\n"
+
+
 # --- The command
 
 
