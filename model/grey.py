@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from . import strips
 from .errors import UnsupportedPicture
 
 _BITS = TiffImagePlugin.BITSPERSAMPLE
 _FORMAT, _SIGNED = TiffImagePlugin.SAMPLEFORMAT, 2
-_STRIP = 1 << 18  # values that are floats at a time: all of a large picture would take four times its memory
 _MEANING, _WHITE_IS_ZERO = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0
 
 
@@ -42,35 +42,31 @@ def to_8_bits(picture: Image.Image) -> Image.Image:
     else:
         if picture.mode == "I" and bits == 32 and not signed:
             dtype = np.uint32
-        scale = _guessed_scale((values for _, values in _strips(picture, dtype)), bits - signed)
+        scale = _guessed_scale((_values(picture, box, dtype) for box in strips.boxes(picture.size)), bits - signed)
     clear = picture.info.get("transparency")  # one of the values, in PNGs
     inverted = tags.get(_MEANING) == _WHITE_IS_ZERO
     result = Image.new("L", picture.size)
-    for top, values in _strips(picture, dtype):
+    for box in strips.boxes(picture.size):
+        values = _values(picture, box, dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             grey = np.nan_to_num(values.astype(np.float32) * np.float32(scale))
         shades = np.clip(grey, 0, 255).astype(np.uint8)
         shades = 255 - shades if inverted else shades
         if clear is not None:
             shades[values == clear] = 255
-        result.paste(Image.fromarray(shades), (0, top))
+        result.paste(Image.fromarray(shades), box)
     return result
 
 
-def _strips(picture: Image.Image, dtype: type[np.generic] | None) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, values) of each part of the picture: Pillow copies what it hands to NumPy twice."""
-    width, height = picture.size
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        values = np.asarray(picture.crop((0, top, width, min(top + rows, height))))
-        yield top, values if dtype is None else values.view(dtype)
+def _values(picture: Image.Image, box: strips.Box, dtype: type[np.generic] | None) -> np.ndarray:
+    """Of a strip: Pillow copies what it hands to NumPy twice, and floats take more."""
+    values = np.asarray(picture.crop(box))
+    return values if dtype is None else values.view(dtype)
 
 
-def _guessed_scale(strips: Iterator[np.ndarray], bits: int) -> float:
+def _guessed_scale(parts: Iterator[np.ndarray], bits: int) -> float:
     """Numbers of unknown range, by the largest one: 0..1, 0..255, 0..65535, or all that so many bits hold."""
-    largest = max(
-        (float(found.max()) for values in strips if (found := values[np.isfinite(values)]).size), default=None
-    )
+    largest = max((float(found.max()) for values in parts if (found := values[np.isfinite(values)]).size), default=None)
     if largest is None:
         raise UnsupportedPicture("None of the picture's numbers is finite. Save it with numbers from 0 to 255.")
     if largest >= 2**32:

@@ -87,11 +87,13 @@ def decode(data: bytes, found: tuple[int, int], wanted: tuple[int, int]) -> Imag
 def with_end(data: bytes) -> bytes | None:
     """A JPEG that lacks its last marker and nothing else, with it; None of any other data. Raises MemoryError.
 
+    It decodes the picture, so the limits are to be checked first.
     libjpeg warns where the coded pixels end early, if they are Huffman's. Of several scans the last might be missing.
     """
-    if not data.startswith(b"\xff\xd8\xff") or not _walk(data)[1] or _ARITHMETIC in data:
+    end = bytes((0xFF, _END))
+    if not data.startswith(b"\xff\xd8\xff") or data.endswith(end) or not _walk(data)[1] or _ARITHMETIC in data:
         return None
-    whole = data + bytes((0xFF, _END))
+    whole = data + end
     try:
         simplejpeg.decode_jpeg(whole, "RGB", min_width=1, min_height=1, strict=True)
     except MemoryError:

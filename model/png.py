@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from . import strips
+
 _HEAD = struct.Struct(">I4s")  # of a chunk: the length of its data, and its kind
 _OPTIONAL = 0x20  # in the first letter of the kind
 _END, _OF_PIXELS = b"IEND", b"tRNS"
@@ -21,7 +23,6 @@ _EXIF, _XMP = b"eXIf", b"iTXt"  # which may say how the picture is to be turned
 # Pillow's names for how pixels lie in the file: of how many bits the transparent colour's numbers are.
 _BITS = {"L;2": 2, "L;4": 4, "L": 8, "RGB": 8}
 _HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"  # what is read of the 16 bits of each number
-_STRIP = 1 << 18  # pixels that are compared at a time
 _XMP_BEGINS = b"XML:com.adobe.xmp\x00\x00"  # by its standard not compressed
 
 
@@ -47,14 +48,14 @@ def _is_needed(kind: bytes, chunk: memoryview) -> bool:
     return False
 
 
-def set_right(picture: Image.Image, data: bytes) -> None:
-    """Before it is loaded: have the transparent colour found among the pixels. Does nothing to other formats.
+def set_right(picture: PngImagePlugin.PngImageFile, data: bytes) -> None:
+    """Before it is loaded: have the transparent colour found among the pixels.
 
     Pillow takes it for one of 8 bits, and forgets the lower half of 16 bits a colour; there the picture is loaded, and
     made white. data: the file.
     """
     key = picture.info.get("transparency")
-    if not isinstance(picture, PngImagePlugin.PngImageFile) or not picture.tile or key is None:
+    if not picture.tile or key is None:
         return
     stored = picture.tile[0].args
     if stored in _BITS:
@@ -72,9 +73,6 @@ def _whiten(picture: Image.Image, data: bytes, key: np.ndarray) -> None:
     low.tile = [tile._replace(args=_LOW_BYTES) for tile in low.tile]
     picture.load()
     low.load()
-    width, height = picture.size
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        box = (0, top, width, min(top + rows, height))
+    for box in strips.boxes(picture.size):
         found = (np.asarray(picture.crop(box)) == key >> 8) & (np.asarray(low.crop(box)) == key & 255)
         picture.paste((255, 255, 255), box, Image.fromarray(found.all(axis=2)))

@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from . import errors, gif, grey, jpeg, png, signatures, tiff, webp
+from . import errors, gif, grey, jpeg, png, signatures, strips, tiff, webp
 
 # Importing the plugins registers them; naming them keeps Pillow from loading all its others at the first request.
 _PLUGINS = (
@@ -78,7 +78,6 @@ _TURNS = {
 _MOST_SCANS = 100
 _FULL_SIZE_SCANS = 20  # where it has as many pixels as are allowed
 _LARGEST_TOGETHER = 4  # in one request
-_STRIP = 1 << 18  # pixels that are laid on white at a time
 _WHOLE = (65535, 65535)  # no JPEG is larger
 # What Pillow's decoders raise on damaged files, as seen by fuzzing them.
 _DECODE_FAULTS = (
@@ -268,14 +267,8 @@ def decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget 
     not below that.
     Raises EmptyPicture, NotAPicture, UnsupportedPicture, BrokenPicture, PictureTooSmall or PictureTooLarge.
     """
-    budget = budget or Budget(limits)
     try:
-        try:
-            return _decode(data, wanted, limits, budget)
-        except errors.BrokenPicture:
-            if (whole := jpeg.with_end(data)) is None:
-                raise
-            return _decode(whole, wanted, limits, budget)
+        return _decode(data, wanted, limits, budget or Budget(limits))
     except MemoryError as fault:  # there is none, or a damaged file asks for too much
         raise errors.PictureTooLarge("To decode the picture takes more memory than there is. Scale it down.") from fault
 
@@ -292,10 +285,27 @@ def _decode(data: bytes, wanted: tuple[int, int], limits: Limits, budget: Budget
     _check_size(picture.size, limits)
     _check_scans(scans, picture.size, limits)
     whole = math.prod(picture.size)
+    _draft(picture, wanted)
+    budget.spend(math.prod(picture.size) if scans == 1 else whole)
+    try:
+        return _finished(picture, data)
+    except errors.BrokenPicture:
+        if (ended := jpeg.with_end(data)) is None:
+            raise
+        picture = _open(ended)  # the same but for its end: what was checked holds for it
+        _draft(picture, wanted)
+        return _finished(picture, ended)
+
+
+def _draft(picture: Image.Image, wanted: tuple[int, int]) -> None:
+    """Have a JPEG decoded at the smallest scale that covers what is wanted."""
     if picture.format in ("JPEG", "MPO"):
         longest = max(wanted)
         picture.draft(None, (longest, longest))
-    budget.spend(math.prod(picture.size) if scans == 1 else whole)
+
+
+def _finished(picture: Image.Image, data: bytes) -> Image.Image:
+    """Opened -> decoded, upright, as RGB."""
     try:
         picture, orientation = _load(picture, data)
         picture = _to_rgb(picture)  # the one before is let go of
@@ -363,7 +373,8 @@ def _load(picture: Image.Image, data: bytes) -> tuple[Image.Image, int]:
         orientation = tiff.set_right(picture)
         picture.load()
         return picture, orientation
-    png.set_right(picture, data)
+    if isinstance(picture, PngImagePlugin.PngImageFile):
+        png.set_right(picture, data)
     picture.load()
     return picture, _orientation(picture)
 
@@ -392,13 +403,11 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _on_white(picture: Image.Image) -> Image.Image:
     """In strips: of the whole picture it would take the memory of four more like it, in strips that of one."""
-    width, height = picture.size
     result = Image.new("RGB", picture.size)
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        strip = picture.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+    for box in strips.boxes(picture.size):
+        strip = picture.crop(box).convert("RGBA")
         white = Image.new("RGBA", strip.size, "white")
-        result.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+        result.paste(Image.alpha_composite(white, strip).convert("RGB"), box)
     return result
 
 

@@ -11,6 +11,8 @@ import threading
 import time
 from typing import Any
 
+from model import extras
+
 from .. import release
 from .logs import logger
 from .timing import Timing
@@ -27,11 +29,7 @@ def start() -> Tracer | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as missing:
-        logger.error(
-            "no traces: the package %r is missing. Install it: pip install -r requirements/tracing.txt, or, on a node, "
-            "KILN_EXTRAS=tracing deploy/image/provision.sh",
-            missing.name,
-        )
+        logger.error("no traces: the package %r is missing. %s", missing.name, extras.install("tracing"))
         return None
     ours = Resource.create({"service.name": "kiln", "service.version": release.VERSION})
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before what we say.

@@ -37,9 +37,9 @@ owned() { # PATH MODE OWNER:GROUP
     changed "$1 is $2 $3 (was $now)"
 }
 
-replace() { # FROM TO : as a whole, so that nobody reads half of it
+replace() { # FROM TO MODE OWNER:GROUP : as a whole, so that nobody reads half of it, or a key that is not for them
     mkdir -p "$(dirname "$2")"
-    cp "$1" "$2.new"
+    install -m "$3" -o "${4%:*}" -g "${4#*:}" "$1" "$2.new"
     mv "$2.new" "$2"
     changed "$2"
 }
@@ -64,7 +64,7 @@ files() { # FROM TO MODE OWNER:GROUP : a file, or all of a folder, where there i
     while IFS= read -r -d '' path; do
         path=${path:+/$path}
         if ! cmp -s "$1$path" "$2$path"; then
-            replace "$1$path" "$2$path"
+            replace "$1$path" "$2$path" "$3" "$4"
             wrote=yes
         fi
         owned "$2$path" "$3" "$4"
@@ -79,7 +79,7 @@ file() { # FROM TO MODE OWNER:GROUP : Kiln's own; sets $wrote
             cp "$2" "$2.kiln-old"
             say "NOTE: $2 was changed by hand and is replaced; what it was is $2.kiln-old. Changes belong in a drop-in (systemctl edit)."
         fi
-        replace "$1" "$2"
+        replace "$1" "$2" "$3" "$4"
         wrote=yes
     fi
     handed_over "$1" "$2"
@@ -93,12 +93,12 @@ conffile() { # FROM TO MODE OWNER:GROUP ; sets $wrote
     rm -f "$2.new" "$newer.new" # of a run that was interrupted
     if [[ ! -e $2 ]] || cmp -s "$2" "$(known "$2")"; then
         if ! cmp -s "$1" "$2"; then
-            replace "$1" "$2"
+            replace "$1" "$2" "$3" "$4"
             wrote=yes
         fi
         owned "$2" "$3" "$4"
     elif ! cmp -s "$1" "$2" && ! cmp -s "$1" "$(known "$2")"; then
-        cmp -s "$1" "$newer" || replace "$1" "$newer"
+        cmp -s "$1" "$newer" || replace "$1" "$newer" "$3" "$4"
     fi
     handed_over "$1" "$2"
     if [[ ! -e $newer ]]; then return; fi

@@ -187,9 +187,7 @@ folder /etc/kiln 0755 root:kiln # the group is what a new file of API keys takes
 take_own /etc/kiln 0640 kiln
 note code
 if [[ ! -f /etc/kiln/kiln.env ]]; then
-    cp "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env.new
-    mv /etc/kiln/kiln.env.new /etc/kiln/kiln.env
-    changed /etc/kiln/kiln.env
+    replace "$source/deploy/systemd/kiln.env" /etc/kiln/kiln.env 0640 root:kiln
 fi
 owned /etc/kiln/kiln.env 0640 root:kiln
 
@@ -208,9 +206,9 @@ for part in "${parts[@]}"; do
 done
 
 step "Python environment: of its own, wheels only, each pinned by hash"
-# Named by what is in it, with a link to the one in use. Each extra's pins hold those of serving.
-pins=("${extras[@]:-serve}")
-pins=("${pins[@]/%/.txt}")
+# Named by what is in it, in whatever order the extras were, with a link to the one in use. Each extra's pins hold those
+# of serving.
+mapfile -t pins < <(printf '%s.txt\n' "${extras[@]:-serve}" | sort -u)
 venv=$home/venv-$(cd "$staged/requirements" && cat "${pins[@]}" <(python3 -V) | sha256sum | cut -c 1-12)
 if [[ ! -f $venv/.complete ]]; then
     unfinished=$venv

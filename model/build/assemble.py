@@ -22,7 +22,7 @@ from .. import disk
 from .. import golden as kept_golden
 from ..bundle import Bundle, Candidate, File
 from ..preprocess import Preprocessing
-from . import child, exporting, golden, labels, measuring, probes, proof, reference
+from . import child, exporting, golden, labels, measuring, probes, proof, reference, scores
 from .errors import BuildError
 from .exporting import EXPORTERS, QUANTIZED, Exporter
 from .macs import multiply_adds
@@ -121,7 +121,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         name=request.name,
         version=request.version,
         labels=request.labels,
-        scores=(request.scores or _scores(wanted[0])) if request.labels else "as_is",
+        scores=(request.scores or scores.usual(wanted[0])) if request.labels else "as_is",
         inputs=source.inputs,
         outputs=outputs,
         preprocessing=request.preprocessing,
@@ -238,18 +238,11 @@ def _told(candidate: Candidate, chosen: str, candidates: Sequence[Candidate]) ->
     return candidate._replace(reason="slower" if slower else f"{chosen} was asked for")
 
 
-def _scores(first: np.ndarray) -> str:
-    """How the first output becomes scores: probabilities are, anything else is taken for logits."""
-    if first.dtype.kind != "f" or (first.min(initial=0) >= -1e-6 and first.max(initial=0) <= 1 + 1e-6):
-        return "as_is"
-    return "sigmoid" if first.shape[-1] == 1 else "softmax"
-
-
 def _middle(request: Request, first: np.ndarray) -> float | None:
     """Above which a single value is the second of two labels; None where there are others."""
     if len(request.labels) != 2 or first.shape[1:] != (1,):
         return None
-    return 0.0 if (request.scores or _scores(first)) == "sigmoid" else 0.5
+    return 0.0 if (request.scores or scores.usual(first)) == "sigmoid" else 0.5
 
 
 def _space(source: Source) -> int:

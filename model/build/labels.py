@@ -61,6 +61,8 @@ def check(labels: tuple[str, ...], output: Tensor) -> None:
     """The labels must be those of the first output. Raises BuildError."""
     if not labels:
         return
+    if output.dtype == "string":
+        raise BuildError(f"Labels need a first output of numbers; {output.name!r} is text. Leave --labels out.")
     values = output.shape[-1]
     if len(output.shape) != 2:
         raise BuildError(f"Labels need a first output of (batch, values); {output.name!r} has {list(output.shape)}.")

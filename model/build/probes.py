@@ -86,7 +86,7 @@ def in_rows(probes: Sequence[Probe]) -> list[np.ndarray]:
 def one_by_one(engine: Callable[..., Sequence[np.ndarray]], inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """The answers by names that `saved` knows; none for a row that the engine refuses."""
     answers: dict[str, np.ndarray] = {}
-    for row in range(len(inputs[0]) if inputs else 0):
+    for row in range(len(inputs[0])):
         try:
             found = engine(*(values[row : row + 1] for values in inputs))
         except Exception:  # noqa: S112 - each engine raises its own

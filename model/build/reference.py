@@ -84,7 +84,7 @@ def _as_answered(declared: Tensor, values: np.ndarray, free: bool) -> Tensor:
     shape = [size if size == known or (known and not free) else None for size, known in sizes]
     batch = declared.shape[0] if declared.shape else None
     dtype = "string" if values.dtype.kind in "OSU" else values.dtype.name
-    return Tensor(declared.name, dtype, (None if batch == -1 else batch, *shape))
+    return Tensor(declared.name, dtype, (batch, *shape))
 
 
 def mixes_rows(source: Source, reference: Reference) -> bool:

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .. import extras
 from ..bundle import Bundle, Candidate, Tensor, largest_difference
+from . import scores
 
 EVEN = 1e-3  # of the largest answer
 URL = "http://127.0.0.1:8000"
@@ -103,17 +105,17 @@ def reasons(bundle: Bundle) -> list[str]:
 
 def doubts(bundle: Bundle) -> list[str]:
     """What is wrong with the scores of a bundle with labels, as the golden inputs show it; most often nothing."""
-    values = bundle.golden_tensors()[1][0]
     if not bundle.labels or bundle.scores != "as_is":
         return []
-    sums, low, high = values.sum(1, dtype=float), values.min(), values.max()
-    if low < -EVEN or high > 1 + EVEN:
-        found = f"they are from {low:.4g} to {high:.4g}, not from 0 to 1"
+    values = bundle.golden_tensors()[1][0]
+    sums = values.sum(1, dtype=float)
+    if not scores.from_0_to_1(values):
+        found = f"they are from {values.min():.4g} to {values.max():.4g}, not from 0 to 1"
     elif values.shape[1] == len(bundle.labels) and (abs(sums - 1) > UNEVEN).any():
         found = f"those of one input sum to {sums.min():.4g} up to {sums.max():.4g}, not to 1"
     else:
         return []
-    way = "softmax" if values.shape[1] == len(bundle.labels) else "sigmoid"
+    way = scores.of_logits(values)
     return [
         f"WARNING: the scores are no probabilities: {found}. Where the model's answers are logits (its last layer has "
         f"no activation), build it with --scores {way}. Where each label is judged by itself, all is well."
@@ -149,7 +151,7 @@ def on_a_node(bundle: Bundle) -> str:
     """What a node needs that such a machine does not have by itself; empty where it has all."""
     if bundle.default_engine != "keras":
         return ""
-    return "\non a node   once: sudo KILN_EXTRAS=keras deploy/image/provision.sh (TensorFlow runs this model)"
+    return f"\non a node   TensorFlow runs this model, so once: {extras.command('keras')}"
 
 
 def curl(bundle: Bundle) -> str:

@@ -9,12 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
+from .. import extras
 from ..errors import EngineMissing
 
 # What comes after the hyphen says how the weights are stored; the engine is the same.
 NAMES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")
 _PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "keras": "tensorflow"}
-INSTALL = "Install it: KILN_EXTRAS=keras deploy/image/provision.sh on a node, requirements/keras.txt elsewhere."
+_EXTRA = "keras"  # the packages of the others belong to serving
 
 
 class Engine(Protocol):
@@ -40,7 +41,7 @@ def load(name: str, file: Path, threads: int = 1) -> Engine:
         module = importlib.import_module(f"{__name__}.{name.partition('-')[0]}")
     except ModuleNotFoundError as missing:
         raise EngineMissing(
-            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. {INSTALL} "
+            f"Engine {name!r} needs the package {missing.name!r}, which is not installed here. {install(name)} "
             "Or take another engine, if the bundle has one."
         ) from missing
     engine: Engine = module.load(file, threads)
@@ -51,3 +52,10 @@ def missing(name: str) -> str:
     """The package that the engine called `name` needs and this Python lacks; empty where it has it. Imports nothing."""
     package = _PACKAGES.get(name.partition("-")[0], "")
     return package if package and importlib.util.find_spec(package) is None else ""
+
+
+def install(name: str) -> str:
+    """What to do where the engine called `name` lacks its package, in a sentence."""
+    if name == _EXTRA:
+        return extras.install(name)
+    return "Install requirements/serve.txt, or on a node: sudo deploy/image/provision.sh."

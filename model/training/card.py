@@ -39,7 +39,7 @@ def manifest(photos: Path) -> list[Row]:
 
 
 def digest(photos: Path) -> str:
-    """sha256 of manifest.csv, in hex; it names the very photos, since each row has a checksum."""
+    """sha256 of manifest.csv, in hex. It stands for the photos themselves only where their checksums are in there."""
     return hashlib.sha256((photos / "manifest.csv").read_bytes()).hexdigest()
 
 

@@ -141,8 +141,19 @@ def test_an_engine_without_its_package_names_what_there_is_everywhere(
     monkeypatch.delitem(sys.modules, "model.engines.keras", raising=False)
     with pytest.raises(EngineMissing, match="needs the package 'keras', which is not installed here") as caught:
         engines.load("keras", folder)
-    assert "KILN_EXTRAS=keras deploy/image/provision.sh on a node" in caught.value.message
+    assert "on a node: sudo KILN_EXTRAS=keras deploy/image/provision.sh" in caught.value.message
     assert "pip install" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "extra"),
+    [("keras", "keras", "KILN_EXTRAS=keras "), ("litert-int8", "serve", ""), ("onnx", "serve", "")],
+)
+def test_each_engine_is_installed_by_its_own_requirements(name: str, file: str, extra: str) -> None:
+    """The compiled ones serve everywhere; an extra that is asked for takes those away that are not."""
+    said = engines.install(name)
+    assert said.startswith(f"Install requirements/{file}.txt, or on a node: sudo {extra}deploy/image/provision.sh")
+    assert ("name all" in said) == bool(extra)
 
 
 def test_unknown_engines_are_named(folder: Path) -> None:

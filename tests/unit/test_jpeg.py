@@ -11,7 +11,7 @@ from PIL import Image
 
 from model import jpeg
 from model.errors import BrokenPicture, PictureTooLarge
-from model.preprocess import Limits, decode
+from model.preprocess import Budget, Limits, decode
 from tests.pictures import jpeg_of_scans, jpeg_of_separate_colours, jpeg_of_tall_samples, tags
 
 pytestmark = pytest.mark.unit
@@ -127,9 +127,39 @@ def test_of_several_scans_the_last_may_be_missing() -> None:
             decode(data[:end], (500, 500), Limits())
 
 
-def test_the_limits_hold_before_anything_is_decoded() -> None:
+@pytest.mark.parametrize("how", [{}, {"exif": tags(6)}])
+@pytest.mark.parametrize("missing", [0, 2])
+def test_the_limits_hold_before_anything_is_decoded(
+    missing: int, how: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("it was decoded"))
+    data = encoded(Image.open(io.BytesIO(CAT)), **how)
     with pytest.raises(PictureTooLarge):
-        decode(CAT, (128, 128), Limits(max_pixels=1000))
+        decode(data[: len(data) - missing], (128, 128), Limits(max_pixels=1000))
+
+
+@pytest.mark.parametrize("missing", [0, 2])
+def test_what_pillow_does_not_open_is_not_decoded(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has looked at its size. libjpeg would take it: a JFIF segment that is too short is nothing to it."""
+    data = encoded(Image.new("RGB", (4000, 4000)), exif=tags(6))
+    jfif = data.index(b"\xff\xe0")
+    rest = jfif + 2 + int.from_bytes(data[jfif + 2 : jfif + 4])
+    data = data[:jfif] + b"\xff\xe0\x00\x07JFIF\x00" + data[rest : len(data) - missing]
+    assert jpeg.simplejpeg.decode_jpeg_header(data)[:2] == (4000, 4000)
+    monkeypatch.setattr(jpeg.simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("it was decoded"))
+    with pytest.raises(BrokenPicture):
+        decode(data, (128, 128), Limits(max_pixels=1000))
+
+
+@pytest.mark.parametrize(("how", "times"), [({}, 2), ({"exif": tags(6)}, 1)])  # with tags it is Pillow's from the start
+def test_what_lacks_its_end_is_not_charged_anew(how: dict[str, object], times: int) -> None:
+    cat = Image.open(io.BytesIO(CAT))
+    limits = Limits(max_pixels=cat.width * cat.height)
+    budget, data = Budget(limits), encoded(cat, **how)[:-2]
+    for _ in range(4 // times):
+        decode(data, cat.size, limits, budget)
+    with pytest.raises(PictureTooLarge, match="together"):
+        decode(data, cat.size, limits, budget)
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"])  # with tags it is Pillow's

@@ -106,3 +106,8 @@ def test_the_number_must_fit() -> None:
             labels.check(("cat", "dog"), Tensor("p", "float32", shape))
     with pytest.raises(BuildError, match="so needs 2"):
         labels.check(("cat",), Tensor("p", "float32", (None, 1)))
+
+
+def test_text_has_no_labels() -> None:
+    with pytest.raises(BuildError, match="need a first output of numbers; 'word' is text"):
+        labels.check(("cat", "dog"), Tensor("word", "string", (None, 2)))

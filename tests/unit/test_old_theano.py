@@ -13,6 +13,8 @@ from tests.old_keras import TRAINED, functional, layer, node, taken
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
+import keras
+
 from model.build import loaders
 from model.build.errors import BuildError
 from model.build.source import Source
@@ -95,6 +97,12 @@ def test_both_kernels_of_a_recurrent_convolution_are_turned(tmp_path: Path) -> N
         carry = gate(f) * carry + gate(i) * np.tanh(c)
         state = gate(o) * np.tanh(carry)
     assert np.allclose(source(given)[0], state, atol=1e-5)
+
+
+def test_more_weights_than_a_layer_has_are_refused(tmp_path: Path) -> None:
+    conv = layer("Conv2D", "conv", batch_input_shape=[None, 6, 6, 2], **{**CONVOLUTION, "use_bias": False})
+    with pytest.raises(BuildError, match="do not fit the architecture: layer 'conv' has weights of"):
+        load(tmp_path, [conv], {"conv": [array(3, 3, 2, 4), array(4)]})
 
 
 def pooling(kind: str, size: int, stride: int) -> dict[str, Any]:
@@ -191,8 +199,22 @@ def test_what_the_user_says_must_not_contradict_the_file(tmp_path: Path) -> None
     file = old_keras.save_weights(tmp_path / "w.h5", [FIRST], weights, b"theano")
     with pytest.raises(BuildError, match=r"says that Keras ran on theano\. Leave --trained-with tensorflow out"):
         loaders.load(str(tmp_path / "m.json"), file, allow_unsafe=False, trained_with="tensorflow")
-    with pytest.raises(BuildError, match=r"--trained-with goes with \.h5 files of Keras 1, not with keras\.app"):
-        loaders.load("keras.applications:VGG16", file, allow_unsafe=False, trained_with="theano")
+
+
+def test_it_is_said_of_what_keras_1_wrote_alone(tmp_path: Path) -> None:
+    made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    made.save(tmp_path / "m.keras")
+    (tmp_path / "exported").mkdir()
+    made.save_weights(tmp_path / "m.weights.h5")
+    (tmp_path / "m.json").write_text(made.to_json())
+    for model, weights, named in (
+        ("keras.applications:VGG16", "m.weights.h5", "keras.applications:VGG16"),
+        (f"{tmp_path}/m.keras", None, "m.keras"),
+        (f"{tmp_path}/exported", None, "exported"),
+        (f"{tmp_path}/m.json", "m.weights.h5", "m.weights.h5"),
+    ):
+        with pytest.raises(BuildError, match=rf"goes with \.h5 files of Keras 1, not with .*{named}\.$"):
+            loaders.load(model, weights and tmp_path / weights, allow_unsafe=False, trained_with="theano")
 
 
 def test_an_application_with_weights_of_theano_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model import png
+from model import png, strips
 from model.errors import BrokenPicture
 from model.preprocess import Limits, decode
 from tests.pictures import chunk, encoded
@@ -92,7 +92,7 @@ def test_a_transparent_grey_is_white(bits: int, interlaced: bool) -> None:
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_transparent_colour_is_white(dtype: type, interlaced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png, "_STRIP", 30 * 4)
+    monkeypatch.setattr(strips, "PIXELS", 30 * 4)
     most = np.iinfo(dtype).max
     pixels = np.random.default_rng(0).integers(0, most, (21, 30, 3), dtype, endpoint=True)
     pixels[:8] = clear = (most // 3, 7, most - 7)

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model import errors, grey, preprocess
+from model import errors, strips
 from model.preprocess import Budget, Limits, Preprocessing, decode, to_tensor
 from tests.pictures import Tag, tags
 
@@ -142,10 +142,9 @@ def test_large_pictures_take_no_copies_of_their_size(monkeypatch: pytest.MonkeyP
     clear.putalpha(shades)
     wide = Image.fromarray(np.arange(37 * 50, dtype=np.uint16).reshape(50, 37) * 35)
     whole = [decode(encoded(picture, "PNG"), (37, 50), LIMITS) for picture in (clear, wide)]
-    monkeypatch.setattr(preprocess, "_STRIP", 37 * 8)
-    monkeypatch.setattr(grey, "_STRIP", 37 * 8)
-    strips = [decode(encoded(picture, "PNG"), (37, 50), LIMITS) for picture in (clear, wide)]
-    assert [part.tobytes() for part in strips] == [part.tobytes() for part in whole]
+    monkeypatch.setattr(strips, "PIXELS", 37 * 8)
+    cut = [decode(encoded(picture, "PNG"), (37, 50), LIMITS) for picture in (clear, wide)]
+    assert [part.tobytes() for part in cut] == [part.tobytes() for part in whole]
     assert (
         whole[0].tobytes()
         == Image.alpha_composite(Image.new("RGBA", (37, 50), "white"), clear).convert("RGB").tobytes()

@@ -116,7 +116,7 @@ def test_the_owners_files_are_taken_and_what_else_is_there_stays(machine: Machin
     code += f'files {machine.folder}/none {machine.folder}/etc 0640 x:x; echo "wrote=$wrote changed=$changes"'
     (machine.folder / "ships" / "some.conf").write_text("one")
     environment = {"notes": str(machine.folder / "notes"), "PATH": os.environ["PATH"]}
-    for wrote, changes in (("yes", 4), ("", 0)):
+    for wrote, changes in (("yes", 2), ("", 0)):
         said = subprocess.check_output(["bash", "-c", f"umask 022; {code}"], env=environment, text=True)
         assert said.count(f"wrote={wrote}\n") == 2
         assert said.endswith(f"wrote= changed={changes}\n")
@@ -127,6 +127,32 @@ def test_the_owners_files_are_taken_and_what_else_is_there_stays(machine: Machin
         "deep/new": "new",
     }
     assert (etc / "deep" / "new").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_key_is_there_with_its_rights_or_not_at_all(machine: Machine) -> None:
+    key = machine.folder / "ships" / "key.pem"
+    key.write_text("secret")
+    key.chmod(0o644)
+    code = f'mv() {{ stat -c "%a before it has its name" "$1"; command mv "$@"; }}; . {IMAGE}/blocks.sh; '
+    code += f'files {key} {machine.folder}/etc/key.pem 0600 "$(id -un):$(id -gn)"'
+    environment = {"notes": str(machine.folder / "notes"), "PATH": os.environ["PATH"]}
+    said = subprocess.check_output(["bash", "-c", f"umask 022; {code}"], env=environment, text=True)
+    assert said.startswith("600 before it has its name\n")
+
+
+@pytest.mark.parametrize(
+    ("extras", "pins"),
+    [
+        ("", "serve.txt"),
+        ("keras", "keras.txt"),
+        ("tracing keras", "keras.txt tracing.txt"),
+        ("keras tracing keras", "keras.txt tracing.txt"),
+    ],
+)
+def test_the_order_of_extras_makes_no_other_environment(extras: str, pins: str) -> None:
+    (line,) = re.findall("^mapfile -t pins .*$", (IMAGE / "provision.sh").read_text(), re.MULTILINE)
+    code = f'set -euo pipefail; extras=({extras}); {line}; echo "${{pins[*]}}"'
+    assert subprocess.check_output(["bash", "-c", code], text=True) == f"{pins}\n"
 
 
 # --- The command

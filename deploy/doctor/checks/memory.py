@@ -12,7 +12,7 @@ from model.errors import BundleError
 from .. import unit
 from ..chain import Chain
 from ..findings import Finding, Findings, Level
-from .store import to_load
+from .store import engine_of, to_load
 
 _MIB = 1 << 20
 # Of one worker, measured with MobileNetV2 and ResNet50: what Python and the libraries take, and how often the size of
@@ -56,18 +56,14 @@ def check(chain: Chain) -> Findings:
 
 def _need(chain: Chain) -> float:
     bundles = list(_bundles(chain))
-    engines = {_engine(chain, bundle) for bundle in bundles}
+    engines = {engine_of(chain, bundle) for bundle in bundles}
     sizes = [
         bundle.engines[engine].size * _TIMES.get(engine, _COMPILED_TIMES)
         for bundle in bundles
-        if (engine := _engine(chain, bundle)) in bundle.engines
+        if (engine := engine_of(chain, bundle)) in bundle.engines
     ]
     base = max((_WORKER.get(engine, _COMPILED_WORKER) for engine in engines), default=_COMPILED_WORKER)
     return chain.settings.worker_count() * (base + sum(sizes) + max(sizes, default=0))
-
-
-def _engine(chain: Chain, bundle: Bundle) -> str:
-    return chain.settings.engine or bundle.default_engine
 
 
 def _bundles(chain: Chain) -> Iterator[Bundle]:

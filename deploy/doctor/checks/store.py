@@ -42,13 +42,13 @@ def check(chain: Chain) -> Findings:
             if why := _obstacle(chain.user, folder, bundle):
                 wrong = True
                 yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
-            engine = config.engine or bundle.default_engine
+            engine = engine_of(chain, bundle)
             if package := engines.missing(engine):
                 wrong = True
                 message = (
                     f"{bundle.name} version {bundle.version} is run by {engine}: the package {package} is not here."
                 )
-                yield _problem(message, engines.INSTALL)
+                yield _problem(message, engines.install(engine))
         except BundleError as error:
             wrong = True
             yield _problem(
@@ -81,6 +81,11 @@ def to_load(chain: Chain) -> Iterator[Path]:
             continue  # the check has said so
         wanted = declared.policy.wanted(numbers) | set(declared.labels.values()) | set(declared.split)
         yield from (folder / number for number in sorted(wanted & set(numbers)))
+
+
+def engine_of(chain: Chain, bundle: Bundle) -> str:
+    """The engine that runs a bundle: the one in the settings, or else its own."""
+    return chain.settings.engine or bundle.default_engine
 
 
 def _to_serve(chain: Chain, names: Collection[str]) -> list[str]:

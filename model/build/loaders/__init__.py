@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 from ..source import Source
-from . import application, architecture, forms, native, saved_model, whole_h5
+from . import application, architecture, forms, native, saved_model, theano, whole_h5
 from .forms import Form
 
 APPLICATION = "keras.applications:"
@@ -20,14 +20,16 @@ def load(path: str, weights: Path | None, *, allow_unsafe: bool, trained_with: s
     trained_with: what Keras 1 ran on, "theano" or "tensorflow", where its file does not tell.
     Raises BuildError saying what to do.
     """
-    if trained_with and (path.startswith(APPLICATION) or Path(path).is_dir()):
-        raise BuildError(f"--trained-with goes with .h5 files of Keras 1, not with {path}.")
     if path.startswith(APPLICATION):
+        if trained_with:
+            raise theano.option_refused(path)
         return application.load(path.removeprefix(APPLICATION), weights)
     file = Path(path)
     form = forms.of(file)
     if weights is not None and form is not Form.ARCHITECTURE:
         raise BuildError(f"--weights goes with an architecture .json or keras.applications:NAME, not with {file.name}.")
+    if trained_with and form in (Form.SAVED_MODEL, Form.ARCHIVE):
+        raise theano.option_refused(path)
     if form is Form.SAVED_MODEL:
         return saved_model.load(file)
     if form is Form.ARCHIVE:

@@ -10,7 +10,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old, old_weights
+from . import contents, old, old_weights, theano
 from .whole_h5 import open_h5
 
 
@@ -40,6 +40,8 @@ def load(file: Path, weights: Path, *, allow_unsafe: bool, trained_with: str) ->
             version = old.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
             assign = old_weights.of(content if named else content["model_weights"], trained_with)
             return old.load(config, assign, version, file, allow_unsafe=allow_unsafe)
+    if trained_with:
+        raise theano.option_refused(weights)
     return _load_today(file, config, weights, allow_unsafe=allow_unsafe)
 
 

@@ -1,4 +1,4 @@
-"""Lists of names in HDF5 attributes."""
+"""Text in HDF5 attributes, which is bytes or not by the version that wrote it."""
 
 from __future__ import annotations
 
@@ -14,4 +14,13 @@ def names(group: Any, attribute: str) -> list[str]:
         while f"{attribute}{part}" in group.attrs:
             found += list(group.attrs[f"{attribute}{part}"])
             part += 1
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
+    return [_text(name) for name in found]
+
+
+def written(group: Any, attribute: str, default: str) -> str:
+    """The text of one attribute. default: where there is none."""
+    return _text(group.attrs.get(attribute, default))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -86,7 +86,7 @@ _NEEDS_INPUT_DIM = ("Embedding",)
 _GROUPED = ("Conv1D", "Conv2D", "Conv3D")
 # Where a layer of Keras 3 does not take these, they are of training alone.
 _UNTAKEN = ("trainable", "noise_shape")
-_UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN", "TimeDistributedDense")
+_UNITS = ("Dense", "LSTM", "GRU", "SimpleRNN")
 
 
 def upgraded(config: dict[str, Any], file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BuildError
 from . import keras_1, old_cudnn, theano
-from .names import names
+from .names import names, written
 
 
 def of(group: Any, trained_with: str) -> Callable[[keras.Model], None]:
@@ -23,7 +23,7 @@ def assign(model: keras.Model, group: Any, trained_with: str) -> None:
 
     Raises BuildError naming every layer whose weights do not fit.
     """
-    old = _attribute(group, "keras_version", "1").startswith("1")
+    old = written(group, "keras_version", "1").startswith("1")
     on_theano = theano.ran(model, group, trained_with)
     if on_theano:
         theano.check(model)
@@ -62,8 +62,3 @@ def _variables(layer: keras.layers.Layer) -> list[Any]:
 
 def _values(group: Any) -> list[np.ndarray]:
     return [np.asarray(group[name]) for name in names(group, "weight_names")]
-
-
-def _attribute(group: Any, name: str, default: str) -> str:
-    value = group.attrs.get(name, default)
-    return value.decode() if isinstance(value, bytes) else str(value)

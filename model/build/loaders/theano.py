@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..errors import BuildError
-from .names import names
+from .names import names, written
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose")  # depthwise ones did not turn
 _RECURRENT = "ConvLSTMCell"
@@ -26,10 +26,10 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
     trained_with: what the user says, "theano", "tensorflow" or nothing. Raises BuildError where the file says
     otherwise, or where it makes a difference and nothing tells.
     """
-    written = _written(group)
-    if trained_with and written and trained_with != written:
-        raise BuildError(f"The file says that Keras ran on {written}. Leave --trained-with {trained_with} out.")
-    found = {trained_with or written} if trained_with or written else _signs(group)
+    said = written(group, "backend", "")
+    if trained_with and said and trained_with != said:
+        raise BuildError(f"The file says that Keras ran on {said}. Leave --trained-with {trained_with} out.")
+    found = {trained_with or said} if trained_with or said else _signs(group)
     if len(found) != 1 and any(_computes_otherwise(part) for part in model._flatten_layers()):
         raise BuildError(
             "The file does not tell whether the kernels of its convolutions are those of Keras on Theano, which turns "
@@ -39,15 +39,23 @@ def ran(model: keras.Model, group: Any, trained_with: str) -> bool:
     return found == {"theano"}
 
 
+def option_refused(of: Path | str) -> BuildError:
+    """The refusal of --trained-with for a model whose form Keras 1 did not have."""
+    return BuildError(f"--trained-with goes with .h5 files of Keras 1, not with {of}.")
+
+
 def turned(layer: keras.layers.Layer, variables: Sequence[Any], values: Sequence[np.ndarray]) -> list[np.ndarray]:
     """A layer's weights as TensorFlow takes them.
 
-    variables: the layer's own and those of layers that it wraps or holds. values: theirs in the file, in that order.
+    variables: the layer's own and those of layers that it wraps or holds. values: theirs in the file, in that order;
+    more or fewer are returned as they are, to be refused.
     """
+    if len(variables) != len(values):
+        return list(values)
     kernels = {id(kernel) for part in layer._flatten_layers() for kernel in _kernels(part)}
     return [
         np.flip(value, tuple(range(value.ndim - 2))) if id(variable) in kernels else value
-        for variable, value in zip(variables, values, strict=False)
+        for variable, value in zip(variables, values, strict=True)
     ]
 
 
@@ -66,12 +74,7 @@ def check(model: keras.Model) -> None:
 def is_named(weights: Path) -> bool:
     """Whether an HDF5 file of weights, or its name, says that they are of Theano."""
     with h5py.File(weights, "r") as content:
-        return "theano" in (_written(content), *_marks(content))
-
-
-def _written(group: Any) -> str:
-    backend = group.attrs.get("backend", "")
-    return backend.decode() if isinstance(backend, bytes) else str(backend)
+        return "theano" in (written(content, "backend", ""), *_marks(content))
 
 
 def _marks(group: Any) -> set[str]:
