@@ -17,7 +17,14 @@ from typing import Any
 from . import cores, hosting
 
 ROOT = Path(__file__).resolve().parent.parent
-ENGINES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")  # model.engines.NAMES, which brings numpy
+ENGINES = (
+    "litert",
+    "onnx",
+    "keras",
+    "litert-winograd",
+    "litert-int8",
+    "litert-float16",
+)  # model.engines.NAMES, which brings numpy
 
 
 # One file each in resources/, beside our own.

@@ -24,13 +24,13 @@ from ..bundle import Bundle, Candidate, File
 from ..preprocess import Preprocessing
 from . import child, exporting, golden, labels, measuring, probes, proof, reference, scores
 from .errors import BuildError
-from .exporting import EXPORTERS, QUANTIZED, Exporter
+from .exporting import EXPORTERS, FASTER, QUANTIZED, Exporter, is_exact
 from .macs import multiply_adds
 from .source import Source
 from .workplace import work_folder
 
 SPARE = 100_000_000  # bytes that stay free on the disk
-COPIES = 6  # of the weights while building: source, graph, candidates
+COPIES = 8  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
 Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
 EDGES = "probes.npz"
@@ -108,8 +108,15 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         _check_reference(candidates[0], source, asked)
         files = {"keras": saved}
         for engine, exporter in _wanted(exporters, request.quantize).items():
+            if exporter.of and exporter.of not in files:
+                continue
             make = _maker(engine, exporter, scratch, work, step)
-            found = _tried(engine, make, scratch, asked, compare, step)
+            try:
+                found = _tried(engine, make, scratch, asked, compare, step)
+            except exporting.NothingToGain:
+                continue
+            if exporter.of and found.outcome == "kept":
+                found = _if_it_gains(found, exporter.of, candidates, request.engine)
             candidates.append(found)
             if found.outcome == "kept":
                 files[engine] = work / exporter.file
@@ -169,7 +176,8 @@ def _save_reference(source: Source, work: Path, graph: Path) -> Path:
 
 
 def _wanted(exporters: Mapping[str, Exporter], quantize: Sequence[str]) -> dict[str, Exporter]:
-    return {**exporters, **{f"litert-{kind}": QUANTIZED[kind] for kind in quantize}}
+    faster = {engine: exporter for engine, exporter in FASTER.items() if exporter.of in exporters}
+    return {**exporters, **faster, **{f"litert-{kind}": QUANTIZED[kind] for kind in quantize}}
 
 
 def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Step) -> Callable[[], Path]:
@@ -183,7 +191,8 @@ def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Ste
 def _tried(
     engine: str, make: Callable[[], Path], scratch: Path, asked: reference.Reference, compare: Compare, step: Step
 ) -> Candidate:
-    edges = [] if engine == "keras" or "-" in engine else asked.probes  # Keras is itself, fewer bits hold fewer numbers
+    exact = is_exact(engine)
+    edges = asked.probes if exact and engine != "keras" else []  # Keras is itself, fewer bits hold fewer numbers
     try:
         file = make()
     except child.ChildFailed as failed:
@@ -204,12 +213,21 @@ def _tried(
     figures = Candidate(
         engine, "kept", "", size, _finite(found.largest), _finite(found.mean), None, found.agreement, times
     )
-    if "-" in engine and not found.problem and np.isfinite(found.largest):
+    if not exact and not found.problem and np.isfinite(found.largest):
         # Its weights have fewer bits: it is held to what it did here, and its loss is shown.
         return figures._replace(tolerance=max(2 * found.largest, proof.TOLERANCE))
     figures = figures._replace(tolerance=proof.TOLERANCE)
     reason = found.problem or ("" if found.proven else "differs") or probes.problem(edges, probed, asked.answers)
     return figures._replace(outcome="thrown out", reason=reason) if reason else figures
+
+
+def _if_it_gains(found: Candidate, of: str, candidates: Sequence[Candidate], asked: str) -> Candidate:
+    """Another way to the same numbers is worth its place on the disk where it is faster, or asked for."""
+    plain = next(each for each in candidates if each.engine == of)
+    slower = (found.milliseconds or {})["1"] >= (plain.milliseconds or {})["1"]
+    return (
+        found._replace(outcome="thrown out", reason=f"slower than {of}") if slower and found.engine != asked else found
+    )
 
 
 def _finite(value: float) -> float | None:
@@ -222,7 +240,7 @@ def _choose(candidates: Sequence[Candidate], asked: str) -> str:
     if asked and asked not in kept:
         reasons = [f"{entry.engine} ({entry.reason})" for entry in candidates if entry.engine == asked]
         raise BuildError(f"Engine {' '.join(reasons) or asked} cannot be had. These can: {', '.join(kept)}.")
-    exact = [engine for engine in kept if "-" not in engine]
+    exact = [engine for engine in kept if is_exact(engine)]
     return asked or min(exact, key=lambda engine: (kept[engine].milliseconds or {})["1"])
 
 
@@ -231,7 +249,7 @@ def _told(candidate: Candidate, chosen: str, candidates: Sequence[Candidate]) ->
         return candidate._replace(outcome="chosen")
     if candidate.outcome != "kept":
         return candidate
-    if "-" in candidate.engine:
+    if not is_exact(candidate.engine):
         return candidate._replace(reason="not exact; taken only when asked for with --engine")
     times = {entry.engine: (entry.milliseconds or {}).get("1", 0.0) for entry in candidates}
     slower = times[candidate.engine] >= times[chosen]

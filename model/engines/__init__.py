@@ -12,8 +12,8 @@ import numpy as np
 from .. import extras
 from ..errors import EngineMissing
 
-# What comes after the hyphen says how the weights are stored; the engine is the same.
-NAMES = ("litert", "onnx", "keras", "litert-int8", "litert-float16")
+# What comes after the hyphen says how the weights are stored, or what the file does with them; the engine is the same.
+NAMES = ("litert", "onnx", "keras", "litert-winograd", "litert-int8", "litert-float16")
 _PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime", "keras": "tensorflow"}
 _EXTRA = "keras"  # the packages of the others belong to serving
 
