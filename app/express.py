@@ -22,7 +22,8 @@ from .telemetry.timing import Timing
 class Express:
     """Answers what the dialects have a quick way for.
 
-    passes: whether a request with such a head may pass without another look at it; None: each does.
+    passes: what undoes that a request with such a head was let in and counted, or None where it may not pass; without
+    such a function each does.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Express:
         store: Store,
         settings: Settings,
         recorder: Recorder,
-        passes: Callable[[Mapping[str, str]], bool] | None = None,
+        passes: Callable[[Mapping[str, str]], Callable[[], None] | None] | None = None,
     ) -> None:
         self._dialects = dialects
         self._quick = {each.name: each.quick(store, settings) for each in dialects if each.quick}
@@ -51,15 +52,18 @@ class Express:
         quick = self._quick.get(dialect.name)
         if quick is None or not 0 < len(body) <= self._most or not self._dialects.platform_ids.isdisjoint(fields):
             return None  # platforms want more of an answer than is told here
-        if self._passes and not self._passes(fields):
+        undo = None
+        if self._passes and (undo := self._passes(fields)) is None:
             return None
         identity = request_id.chosen(fields.get("x-request-id", ""))
         timing = Timing(identity, queued, fields.get("traceparent", ""), dialect.name)
         try:
             answer = quick(Posted(path, query, fields, body), timing)
         except Exception:
-            return None  # Flask meets the same fault and says what it is
+            answer = None  # Flask meets the same fault and says what it is
         if answer is None:
+            if undo:
+                undo()
             return None
         self._recorder.answered(timing.route, "POST", path, 200, timing)
         return identity, answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from flask import Flask, Request, request
@@ -43,15 +43,18 @@ class Guard:
         if key is None:
             message = f"This needs an API key: send {_HEADERS}. Whoever runs this service gives them out."
             raise RequestError(401, "unauthorized", message, {"WWW-Authenticate": 'Bearer realm="kiln"'})
-        if key.rate and (seconds := self._wait(key)):
+        if key.rate and (seconds := self._bucket(key).take()):
             message = f"This key may make {key.rate:g} requests a second. Wait, then try again."
             raise RequestError(429, "too_many_requests", message, {"Retry-After": str(math.ceil(seconds))})
 
-    def passes(self, fields: Mapping[str, str]) -> bool:
-        """Whether a request with such a head, by names in lower case, is sure to pass `check`: it has a key without a
-        rate. Of one with a rate each look counts."""
+    def passes(self, fields: Mapping[str, str]) -> Callable[[], None] | None:
+        """None where `check` is to refuse a request with such a head, by names in lower case. Else it counts, and what
+        comes back undoes that, for a request that is given to `check` after all."""
         key = self._find(fields.get)
-        return key is not None and not key.rate
+        if key is None or not key.rate:
+            return key and _nothing
+        bucket = self._bucket(key)
+        return None if bucket.take() else bucket.give_back
 
     def _find(self, field: Lookup) -> Key | None:
         """A key that is offered and known. field: gives one of the request's head by its name in lower case.
@@ -68,13 +71,13 @@ class Guard:
                     found = key
         return found
 
-    def _wait(self, key: Key) -> float:
+    def _bucket(self, key: Key) -> Bucket:
         with self._lock:
             bucket = self._buckets.get(key.name)
             if bucket is None:
                 bucket = self._buckets[key.name] = Bucket(key.rate, Moment(self._folder, key.name))
             bucket.rate = key.rate
-        return bucket.take()
+        return bucket
 
     def _follow(self) -> None:
         seen = self._look()
@@ -109,6 +112,10 @@ class Guard:
         except OSError:
             return ()
         return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
+
+
+def _nothing() -> None:
+    """There is nothing to undo."""
 
 
 def _offered(field: Lookup) -> list[str]:

@@ -41,6 +41,11 @@ class Bucket:
             self._moment.write(until + 1 / rate)
         return 0.0
 
+    def give_back(self) -> None:
+        """One that was taken was not needed."""
+        with self._moment.held():
+            self._moment.write(self._moment.read() - 1 / self.rate)
+
 
 class Moment:
     """A number that the threads of this process share.

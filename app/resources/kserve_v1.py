@@ -18,7 +18,7 @@ from ..errors import Api, RequestError
 from ..payloads.body import read_body
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse, unpacked
-from ..payloads.tf.quick import ROUTE, quick
+from ..payloads.tf.quick import ROUTE, newest
 from ..selection import client
 from ..settings import Settings
 
@@ -114,4 +114,4 @@ def _alive() -> Response | None:
     return None
 
 
-DIALECT = Dialect("kserve_v1", _owns, _install, _error, quick)
+DIALECT = Dialect("kserve_v1", _owns, _install, _error, newest)

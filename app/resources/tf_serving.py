@@ -22,7 +22,7 @@ from ..errors import Api, RequestError
 from ..payloads.body import read_body
 from ..payloads.tf.calls import prepare
 from ..payloads.tf.document import parse, unpacked
-from ..payloads.tf.quick import ROUTE, quick
+from ..payloads.tf.quick import ROUTE, of_any_version
 from ..payloads.tf.signature import metadata
 from ..selection import client
 from ..settings import Settings
@@ -202,4 +202,4 @@ def _install(api: Api, store: Store, settings: Settings) -> None:
     api.add_resource(TensorFlowServing, *routes, resource_class_args=(store, settings), merge_slashes=False)
 
 
-DIALECT = Dialect("tf_serving", _owns, _install, _error, quick, unrouted=_malformed)
+DIALECT = Dialect("tf_serving", _owns, _install, _error, of_any_version, unrouted=_malformed)

@@ -79,9 +79,9 @@ def test_who_watches_over_the_node_needs_none(guarded: FlaskClient) -> None:
     assert [guarded.get(path).status_code for path in ("/live", "/ready", "/metrics")] == [200] * 3
 
 
-def test_the_express_way_is_for_keys_without_a_rate(guarded: FlaskClient, keys: Path) -> None:
+def test_the_express_way_looks_at_keys_and_rates_as_flask_does(guarded: FlaskClient, keys: Path) -> None:
     express = guarded.application.extensions["kiln"]["express"]
-    key, slow = file.add(keys, "phone"), file.add(keys, "slow", rate=1)
+    key, slow = file.add(keys, "phone"), file.add(keys, "slow", rate=0.01)
 
     def passes(fields: dict[str, str]) -> bool:
         return express("/predict", "", {"content-type": "image/jpeg", **fields}, PHOTO) is not None
@@ -90,9 +90,14 @@ def test_the_express_way_is_for_keys_without_a_rate(guarded: FlaskClient, keys: 
     assert passes({"authorization": f"bearer  {key}"})
     assert passes({"x-api-key": key})
     assert passes({"authorization": "Basic eDp5", "x-api-key": key})
-    for _ in range(3):  # it takes nothing of the rate
-        assert not passes({"x-api-key": slow})
-    assert status(guarded, slow) == 200
+    assert passes({"x-api-key": slow})
+    assert not passes({"x-api-key": slow})
+    assert status(guarded, slow) == 429
+    other = file.add(keys, "other", rate=0.01)
+    for _ in range(3):  # what is left to Flask is counted there
+        assert express("/predict", "", {"content-type": "text/plain", "x-api-key": other}, PHOTO) is None
+    assert status(guarded, other) == 200
+    assert status(guarded, other) == 429
     for fields in ({}, {"authorization": key}, {"authorization": f"Bearer {key}x"}, {"x-api-key": ""}):
         assert not passes(fields), fields
     file.remove(keys, "phone")

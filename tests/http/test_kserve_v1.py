@@ -168,3 +168,4 @@ def test_the_express_way_is_the_same(made: Callable[..., Flask]) -> None:
     body = json.dumps(PICTURE).encode()
     found = app.extensions["kiln"]["express"](f"{PATH}:predict", "", {"x-request-id": "same"}, body)
     assert found == ("same", Answer(app.test_client().post(f"{PATH}:predict", data=body).data))
+    assert app.extensions["kiln"]["express"](f"{PATH}/versions/1:predict", "", {}, body) is None

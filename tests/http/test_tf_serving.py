@@ -588,16 +588,23 @@ def test_no_path_is_a_fault_of_ours(half: FlaskClient, path: str, is_post: bool)
     "body",
     [{"instances": [1.0]}, {"inputs": [1.0, 2.0]}, {"instances": [{"x": 3}]}, '{"instances": [NaN, 1]} x'],
 )
-def test_the_express_way_answers_as_flask_does(half: FlaskClient, half_app: Flask, body: Any) -> None:
+@pytest.mark.parametrize("which", ["", "/versions/123", "/labels/stable"])
+def test_the_express_way_answers_as_flask_does(half: FlaskClient, half_app: Flask, body: Any, which: str) -> None:
     data = orjson.dumps(body) if isinstance(body, dict) else body.encode()
-    found = half_app.extensions["kiln"]["express"](f"{HALF}:predict", "", {"x-request-id": "same"}, data)
-    assert found == ("same", Answer(half.post(f"{HALF}:predict", data=data).data))
+    path = f"{HALF}{which}:predict"
+    found = half_app.extensions["kiln"]["express"](path, "", {"x-request-id": "same"}, data)
+    answer = half.post(path, data=data)
+    assert found == (("same", Answer(answer.data)) if answer.status_code == 200 else None)
+    assert answer.status_code == (400 if "labels" in which else 200)
 
 
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        (f"{HALF}/versions/123:predict", b'{"instances": [1]}'),
+        (f"{HALF}/versions/0123:predict", b'{"instances": [1]}'),
+        (f"{HALF}/versions/124:predict", b'{"instances": [1]}'),
+        (f"{HALF}/versions/:predict", b'{"instances": [1]}'),
+        (f"{HALF}/labels/none:predict", b'{"instances": [1]}'),
         (f"{HALF}:regress", b'{"examples": [{"x": 1}]}'),
         (f"{HALF}:predict", b'{"instances": ["x"]}'),
         (f"{HALF}:predict", b"{"),
@@ -616,6 +623,16 @@ def test_a_split_is_flasks(many_app: Flask) -> None:
     body = orjson.dumps({"instances": [{"b64": B64}]})
     assert many_app.extensions["kiln"]["express"]("/v1/models/pets:predict", "", {}, body) is None
     assert many_app.extensions["kiln"]["express"]("/v1/models/embedding:predict", "", {}, body) is not None
+
+
+def test_a_version_of_a_split_has_a_way_of_its_own(many_app: Flask, many: FlaskClient) -> None:
+    body = orjson.dumps({"instances": [{"b64": B64}]})
+    for which in ("versions/1", "versions/2", "labels/stable", "labels/canary"):
+        path = f"/v1/models/pets/{which}:predict"
+        found = many_app.extensions["kiln"]["express"](path, "", {"x-request-id": "same"}, body)
+        answer = many.post(path, data=body)
+        assert found == (("same", Answer(answer.data)) if answer.status_code == 200 else None), which
+        assert (found is not None) or answer.status_code in (400, 404), which
 
 
 def test_the_dialect_is_a_label_of_the_metrics(half: FlaskClient, half_app: Flask) -> None:
