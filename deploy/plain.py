@@ -25,9 +25,9 @@ _HEAD = re.compile(
     rb")\r\n){1,64}\r\n"
 )
 _FIELDS = re.compile(
-    r"\n(host|connection|content-(?:length|type)|x-(?:request-id|request-start|deadline-ms)|expect|traceparent"
+    r"\n(content-(?:length|type)|x-(?:request-id|request-start|deadline-ms)|expect|traceparent"
     r"|inference-header-content-length|x-fc-request-id|x-amzn-sagemaker-inference-id|authorization|x-api-key)"
-    r":[\t ]*([^\r\n]*?)[\t ]*(?=\r)",
+    r":[\t ]*([^\r\n]*)",  # blanks at its end go later: a pattern would look for them at each blank within
     re.IGNORECASE | re.ASCII,
 )
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (/[!-\x3e@-~]*)")  # up to the query
@@ -37,9 +37,7 @@ _REQUEST_LINE = re.compile(rb"(?:\r\n)?[^ \r\n]+ [^ \r\n]+ HTTP/1\.[0-9]\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _CONTINUE = "100-continue"  # its client wants to be told to send its body (RFC 9110 section 10.1.1)
 _EXPECT = re.compile(rb"\r\nExpect:[^\r\n]*", re.IGNORECASE)
-_IDS = re.compile(
-    rb"\n(x-(?:request-id|fc-request-id|amzn-sagemaker-inference-id)):[\t ]*([^\r]*?)[\t ]*\r", re.IGNORECASE
-)
+_IDS = re.compile(rb"\n(x-(?:request-id|fc-request-id|amzn-sagemaker-inference-id)):[\t ]*([^\r\n]*)", re.IGNORECASE)
 
 
 class Plain(NamedTuple):
@@ -96,7 +94,8 @@ def fields(data: bytes) -> dict[str, str]:
 
 def ids(data: bytes, request: Plain) -> dict[str, str]:
     """The fields that may name a request."""
-    return {name.decode().lower(): value.decode("latin-1") for name, value in _IDS.findall(data, 0, request.begins)}
+    found = _IDS.findall(data, 0, request.begins)
+    return _named([(name.decode(), value.decode("latin-1")) for name, value in found]) if found else {}
 
 
 def target(data: bytes) -> tuple[str, str]:
@@ -121,4 +120,4 @@ def is_all(data: bytes) -> bool:
 
 
 def _named(found: list[tuple[str, str]]) -> dict[str, str]:
-    return {name.lower(): value for name, value in found}
+    return {name.lower(): value.rstrip("\t ") for name, value in found}

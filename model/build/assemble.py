@@ -30,7 +30,7 @@ from .source import Source
 from .workplace import work_folder
 
 SPARE = 100_000_000  # bytes that stay free on the disk
-COPIES = 8  # of the weights while building: source, graph, candidates
+COPIES = 9  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
 Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
 EDGES = "probes.npz"
@@ -114,7 +114,9 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
             try:
                 found = _tried(engine, make, scratch, asked, compare, step)
             except exporting.NothingToGain:
-                continue
+                if engine != request.engine:
+                    continue
+                found = Candidate(engine, "failed", "the model has nothing that it would make faster")
             if exporter.of and found.outcome == "kept":
                 found = _if_it_gains(found, exporter.of, candidates, request.engine)
             candidates.append(found)

@@ -5,6 +5,7 @@ The schema is in the package of the engine; it is TensorFlow Lite's schema.fbs, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,9 +68,9 @@ class Compiled:
         self._graph.operators.append(operator)
 
     def constant(self, values: np.ndarray) -> int:
-        """A tensor of float32 or int32; the same one for the same small values."""
-        key = (values.dtype.kind, values.shape, values.tobytes() if values.nbytes <= 1024 else b"")
-        if key[2] and key in self._constants:
+        """A tensor of float32 or int32; the same one for the same values, as of a layer that is called twice."""
+        key = (values.dtype.kind, values.shape, hashlib.sha256(values.tobytes()).digest())
+        if key in self._constants:
             return self._constants[key]
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)

@@ -32,7 +32,6 @@ FEWEST_TILES = 25  # the transformed kernels are 1.8 or 4 times as large, and ar
 MOST_WASTE = 1.35  # answers of all tiles for each answer that is wanted
 _NONE, _SAME, _VALID = schema.ActivationFunctionType.NONE, schema.Padding.SAME, schema.Padding.VALID
 _ACTIVATIONS = (_NONE, schema.ActivationFunctionType.RELU, schema.ActivationFunctionType.RELU6)
-_LEFT, _ABOVE = 2, 1  # axes of (n, height, width, channels)
 
 
 class Sums:

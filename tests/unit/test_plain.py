@@ -24,15 +24,19 @@ def request(*more: bytes, line: bytes = b"POST /predict HTTP/1.1", headers: tupl
 
 
 def test_a_plain_request_is_read() -> None:
-    fields = {"host": "kiln.test", "content-type": "image/jpeg", "content-length": "10"}
+    fields = {"content-type": "image/jpeg", "content-length": "10"}
     whole = len(request())
     assert plain.read(request()) == ("/predict", "", fields, whole - len(BODY), whole, True)
     assert plain.read(request()[:-3]) == ("/predict", "", fields, whole - len(BODY), whole, True)
     more = (b"x-request-id: \t a-1 ", b"Accept: */*", b"X-Empty:", b"Connection: Keep-Alive", b"User-Agent: \xe4 (x)")
     found = plain.read(request(*more))
     assert found is not None
-    assert found.fields == fields | {"x-request-id": "a-1", "connection": "Keep-Alive"}
+    assert found.fields == fields | {"x-request-id": "a-1"}
+    assert found.keep
     assert request(*more)[found.begins :] == BODY
+    found = plain.read(request(b"X-Request-ID:a \t b\t", b"X-API-Key: \t "))
+    assert found is not None
+    assert (found.fields["x-request-id"], found.fields["x-api-key"]) == ("a \t b", "")
 
 
 def test_one_that_is_refused_is_not_read_further() -> None:

@@ -20,6 +20,7 @@ from keras import layers  # noqa: E402
 
 from model.build import compiled, export_litert, winograd  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
+from model.build.errors import BuildError  # noqa: E402
 from model.build.exporting import EXPORTERS, Exporter, NothingToGain, export  # noqa: E402
 from model.build.source import of_keras  # noqa: E402
 
@@ -116,6 +117,8 @@ def test_what_a_layer_does_twice_and_what_stays_beside_it(tmp_path: Path) -> Non
     content = winograd.rewritten(file.read_bytes())
     assert content is not None
     assert kinds(content).count(compiled.OP.CONV_2D) == 2 * 16 + 2
+    kernels = 64 * 64 * 4
+    assert len(content) < file.stat().st_size + (16 - 9) * 2 * kernels + 65536  # for two: before and after the norm
     other = tmp_path / "other.tflite"
     other.write_bytes(content)
     rows = np.random.default_rng(2).normal(size=(2, 16, 16, 64)).astype(np.float32)
@@ -207,6 +210,24 @@ def test_one_that_differs_is_thrown_out(tmp_path: Path, monkeypatch: pytest.Monk
     assert (found.outcome, found.reason) == ("thrown out", "differs")
     assert set(bundle.engines) == {"keras", "litert"}
     assert not (bundle.folder / "model.winograd.tflite").exists()
+
+
+def test_who_asks_for_it_gets_to_know_why_not(tmp_path: Path) -> None:
+    request = Request(tmp_path, "a", "1", engine="litert-winograd")
+    source = of_keras(network((4,), layers.Dense(3)))
+    with pytest.raises(BuildError, match=r"litert-winograd \(the model has nothing that it would make faster\) cannot"):
+        build(source, request, exporters={"litert": EXPORTERS["litert"]})
+
+
+def test_a_layer_of_two_inputs_keeps_its_kernels_once(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(5)
+    tower = convolution(padding="same", use_bias=False)
+    entered = [keras.Input((16, 16, 64)) for _ in range(2)]
+    file = exported(keras.Model(entered, layers.Add()([tower(each) for each in entered])), tmp_path)
+    content = winograd.rewritten(file.read_bytes())
+    assert content is not None
+    assert kinds(content).count(compiled.OP.CONV_2D) == 2 * 16
+    assert len(content) < 1.2 * 16 * 64 * 64 * 4
 
 
 def test_without_convolutions_there_is_no_such_candidate(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from ..errors import BuildError
 from ..source import Source, of_keras
-from . import contents, old, old_weights, theano
+from . import contents, names, old, old_weights, theano
 from .whole_h5 import open_h5
 
 
@@ -37,7 +37,7 @@ def load(file: Path, weights: Path, *, allow_unsafe: bool, trained_with: str) ->
     with open_h5(weights) as content:
         named = "layer_names" in content.attrs or "layer_names0" in content.attrs
         if named or "model_weights" in content:
-            version = old.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
+            version = names.text(config.get("keras_version", content.attrs.get("keras_version", "1")))
             assign = old_weights.of(content if named else content["model_weights"], trained_with)
             return old.load(config, assign, version, file, allow_unsafe=allow_unsafe)
     if trained_with:

@@ -10,7 +10,6 @@ import keras
 from keras.src.legacy.saving import saving_options, saving_utils
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from ..errors import BuildError
 from ..source import Source, of_keras
 from . import contents, keras_1, old_config, old_functions, old_ops, places
 
@@ -52,12 +51,3 @@ def old_hard_sigmoid(values: Any) -> Any:
     Its name is its own: Bidirectional makes its layers again, and finds functions by their names.
     """
     return keras.ops.clip(0.2 * values + 0.5, 0.0, 1.0)
-
-
-def text(value: Any) -> str:
-    """What HDF5 gives as bytes or text, by the version that wrote it."""
-    if isinstance(value, bytes):
-        return value.decode()
-    if not isinstance(value, str):
-        raise BuildError(f"Text was expected in the file, and {type(value).__name__} found. The file may be damaged.")
-    return value

@@ -10,7 +10,7 @@ import h5py
 
 from ..errors import BuildError
 from ..source import Source
-from . import old, old_weights
+from . import names, old, old_weights
 
 
 def has_architecture(file: Path) -> bool:
@@ -23,13 +23,13 @@ def load(file: Path, *, allow_unsafe: bool, trained_with: str) -> Source:
     """Load a whole model. Raises BuildError."""
     with open_h5(file) as content:
         try:
-            config = json.loads(old.text(content.attrs["model_config"]))
+            config = json.loads(names.text(content.attrs["model_config"]))
         except ValueError as fault:
             raise BuildError(f"{file} is damaged: its architecture is no JSON. Copy it again.") from fault
         weights = content.get("model_weights")
         if weights is None:
             raise BuildError(f"{file} holds an architecture and no weights. Save the model again with model.save().")
-        version = old.text(content.attrs.get("keras_version", weights.attrs.get("keras_version", "1")))
+        version = names.text(content.attrs.get("keras_version", weights.attrs.get("keras_version", "1")))
         return old.load(config, old_weights.of(weights, trained_with), version, file, allow_unsafe=allow_unsafe)
 
 
