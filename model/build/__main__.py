@@ -104,7 +104,7 @@ def _options() -> argparse.Namespace:
         action="append",
         choices=("int8", "float16"),
         default=[],
-        help="add a candidate of fewer bits and show what it loses; --engine litert-int8 chooses it",
+        help="add a candidate of fewer bits and show what it loses; --engine litert-int8 chooses it; may be repeated",
     )
     parser.add_argument("--engine", default="", help="choose this engine, not the fastest")
     parser.add_argument(

@@ -87,9 +87,12 @@ def reasons(bundle: Bundle) -> list[str]:
     """What the table's figures are, and why the others were not chosen."""
     answers = bundle.golden_tensors()[1]
     even = all(largest_difference(values, np.broadcast_to(values[:1], values.shape)) < EVEN for values in answers)
-    note = "The model answers nearly the same to all random inputs, so they prove little."
-    note += " Give --photos." if bundle.preprocessing is not None else " Give rows of your own with --inputs."
     photos = bundle.built.get("photos")
+    if photos:
+        note = "The model answers nearly the same to all inputs, so they prove little. Is it trained?"
+    else:
+        note = "The model answers nearly the same to all random inputs, so they prove little."
+        note += " Give --photos." if bundle.preprocessing is not None else " Give rows of your own with --inputs."
     seen = f"photos: {photos['used']} used, {photos['unreadable']} that could not be read." if photos else ""
     dropped = bundle.built.get("not_finite")
     why = [f"{entry.engine} {entry.outcome}: {entry.reason}" for entry in bundle.candidates if entry.reason]

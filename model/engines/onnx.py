@@ -29,6 +29,10 @@ class Onnx:
         return tuple(self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
 
 
+# Zeros that are padded before a maximum pool become its own padding there, which is less than any number (1.31.1).
+_WRONG = ["Pad_Fusion"]
+
+
 def _in_order(names: list[str]) -> list[str]:
     """The names end in their place among the bundle's inputs or outputs."""
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
@@ -43,4 +47,5 @@ def load(file: Path, threads: int) -> Onnx:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors alone
-    return Onnx(onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"]))
+    providers = ["CPUExecutionProvider"]
+    return Onnx(onnxruntime.InferenceSession(str(file), options, providers, disabled_optimizers=_WRONG))

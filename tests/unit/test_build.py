@@ -196,6 +196,23 @@ def test_the_engine_asked_for_is_chosen_or_the_build_fails(tmp_path: Path, rows:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("times", "chosen", "why"),
+    [
+        ({"keras": 95, "litert": 100}, "litert", "needs TensorFlow"),
+        ({"keras": 80, "litert": 100}, "keras", ""),
+        ({"keras": 120, "litert": 100, "onnx": 90}, "onnx", "slower"),
+        ({"keras": 5}, "keras", ""),
+    ],
+)
+def test_keras_is_chosen_for_a_clear_lead_alone(times: dict[str, float], chosen: str, why: str) -> None:
+    candidates = [bundles.Candidate(engine, "kept", milliseconds={"1": each}) for engine, each in times.items()]
+    assert assemble._choose(candidates, "") == chosen
+    told = assemble._told(candidates[0], chosen, candidates)
+    assert told.outcome == ("chosen" if chosen == "keras" else "kept")
+    assert why in told.reason
+
+
 def test_weights_that_are_float16_numbers_take_half_the_size(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(512), keras.layers.Dense(4)])
     model.set_weights([values.astype(np.float16).astype(np.float32) for values in model.get_weights()])

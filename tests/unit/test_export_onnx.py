@@ -66,3 +66,14 @@ def test_onnx_answers_what_keras_does(tmp_path: Path, function: Callable[[Any], 
     for answer, wanted in zip(engine(rows), source(rows), strict=True):
         assert answer.dtype == wanted.dtype
         assert np.allclose(answer, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_zeros_before_a_maximum_pool_are_zeros(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.ZeroPadding2D(1), keras.layers.MaxPooling2D(3, 2)]
+    source = of_keras(keras.Sequential([keras.Input((10, 10, 3)), *layers]))
+    source.save_graph(tmp_path / "graph")
+    engine = engines.load("onnx", export(EXPORTERS["onnx"], tmp_path / "graph", tmp_path, tmp_path))
+    rows = np.random.default_rng(1).uniform(-1, 1, (3, 10, 10, 3)).astype(np.float32)
+    assert (source(rows)[0] == 0).any()  # where all else is negative
+    assert np.allclose(engine(rows)[0], source(rows)[0], atol=1e-6)
