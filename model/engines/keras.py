@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 import zipfile
@@ -35,6 +36,32 @@ class Keras:
 
     def _run(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         return tuple(answer.numpy() for answer in self._graph(*map(tf.constant, inputs)))
+
+
+_as_written = keras.layers.TimeDistributed.call
+
+
+@functools.wraps(_as_written)
+def _step_by_step(self: Any, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    """TimeDistributed where the number of steps is not known beforehand. Keras 3.15.1 takes that of rows for it there,
+    once it is a graph: `predict` of (4, 12, 8) answers (4, 4, ...), or fails."""
+    if inputs.shape[1] is not None:
+        return _as_written(self, inputs, training=training, mask=mask)
+
+    def swapped(values: Any) -> Any:
+        return keras.ops.transpose(values, [1, 0, *range(2, len(values.shape))])
+
+    steps, masks = swapped(inputs), None if mask is None else swapped(mask)
+
+    def answer(step: Any) -> Any:
+        told = {"mask": masks[step]} if masks is not None and self.layer._call_has_mask_arg else {}
+        told |= {"training": training} if self.layer._call_has_training_arg else {}
+        return self.layer.call(steps[step], **told)
+
+    return swapped(keras.ops.vectorized_map(answer, keras.ops.arange(keras.ops.shape(steps)[0])))
+
+
+keras.layers.TimeDistributed.call = _step_by_step
 
 
 def positional(model: Any) -> Callable[..., list[tf.Tensor]]:
