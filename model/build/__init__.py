@@ -2,6 +2,7 @@
 
 loaders/      what users have, to one form: a graph of positional inputs and outputs
 exporting     LiteRT and ONNX files, each made in a process of its own
+unread        from the LiteRT file the pixels that nothing reads, left out
 winograd      of the LiteRT file another, which may be faster
 measuring     their answers and speed, each in a process of its own
 proof         those answers against Keras' own

@@ -55,6 +55,27 @@ class Compiled:
         signature = self._graph.tensors[tensor].shapeSignature
         return signature is not None and -1 in [int(size) for size in signature][1:]
 
+    @property
+    def outputs(self) -> list[int]:
+        """What the graph answers with, and what other functions of it do."""
+        return [int(tensor) for tensor in self._graph.outputs]
+
+    def is_float(self, tensor: int) -> bool:
+        """Whether it holds float32."""
+        return bool(self._graph.tensors[tensor].type == schema.TensorType.FLOAT32)
+
+    def is_constant(self, tensor: int) -> bool:
+        """Whether the file holds its values."""
+        data = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return data is not None and len(data) > 0
+
+    def reshape(self, tensor: int, shape: Sequence[int]) -> None:
+        """Declare another shape, beside the batch."""
+        known = self._graph.tensors[tensor]
+        known.shape = list(shape)
+        if known.shapeSignature is not None:
+            known.shapeSignature = [known.shapeSignature[0], *shape[1:]]
+
     def values(self, tensor: int) -> np.ndarray | None:
         """A constant of float32; None of any other tensor."""
         known = self._graph.tensors[tensor]
@@ -94,6 +115,14 @@ class Compiled:
         operator.builtinOptionsType, operator.builtinOptions = options
         self._graph.operators.append(operator)
         return made
+
+    def padded(self, tensor: int, sides: Sequence[tuple[int, int]]) -> int:
+        """Zeros around a picture. sides: how many before and after its rows, and its columns."""
+        shape = self.shape(tensor)
+        pads = [(0, 0), *sides, (0, 0)]
+        larger = [size + sum(each) for size, each in zip(shape, pads, strict=True)]
+        options = (schema.BuiltinOptions.PadOptions, schema.PadOptionsT())
+        return self.call(OP.PAD, (tensor, self.constant(np.array(pads, np.int32))), larger, options)
 
     def drop_unused(self) -> None:
         """Let go of the constants that nothing reads any more."""

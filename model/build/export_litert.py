@@ -14,7 +14,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy as np
 import tensorflow as tf
 
-from . import graphs
+from . import graphs, unread
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def convert(graph: Path, samples: Path | None, *, float16: bool = False, int8: bool = False) -> bytes:
-    """The compiled file, at batch 1, which lets the converter compute all shapes beforehand.
+    """The compiled file, at batch 1, which lets the converter compute all shapes beforehand; without pixels unread.
 
     Where every weight is a float16 number already they are stored as such: half the size, and the same numbers.
     """
@@ -44,8 +44,7 @@ def convert(graph: Path, samples: Path | None, *, float16: bool = False, int8: b
     elif float16 or _exact_in_float16(function):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    compiled: bytes = converter.convert()
-    return compiled
+    return unread.rewritten(converter.convert())
 
 
 def _exact_in_float16(function: Any) -> bool:

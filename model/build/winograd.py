@@ -188,7 +188,8 @@ def _write(file: Compiled, operator: Any, chosen: Method, kernels: np.ndarray, b
     size, reach, channels = chosen.size, chosen.size + 2, kernels.shape[3]
     down, across = math.ceil(height / size), math.ceil(width / size)
     wide = (across + 1) * size  # with a tile more than answers need, so that tiles overlap by slices
-    padded = _padded(file, source, (down + 1) * size, wide, lead=int(options.padding == _SAME))
+    lead, (_, high, across_before, _) = int(options.padding == _SAME), file.shape(source)
+    padded = file.padded(source, [(lead, (down + 1) * size - high - lead), (lead, wide - across_before - lead)])
     rows_of_tiles = _shaped(file, padded, (batch, down + 1, size * wide * channels))
     sums, activation = Sums(file), options.fusedActivationFunction
     rows = [
@@ -221,13 +222,6 @@ def _write(file: Compiled, operator: Any, chosen: Method, kernels: np.ndarray, b
         return
     whole = _shaped(file, whole, (batch, down * size, across * size, filters))
     _cut(file, whole, (0, 0, 0, 0), (batch, height, width, filters), result)
-
-
-def _padded(file: Compiled, tensor: int, height: int, width: int, lead: int) -> int:
-    batch, high, wide, channels = file.shape(tensor)
-    pads = np.array([[0, 0], [lead, height - high - lead], [lead, width - wide - lead], [0, 0]], np.int32)
-    options = (schema.BuiltinOptions.PadOptions, schema.PadOptionsT())
-    return file.call(OP.PAD, (tensor, file.constant(pads)), (batch, height, width, channels), options)
 
 
 def _shaped(file: Compiled, tensor: int, shape: tuple[int, ...], result: int | None = None) -> int:
