@@ -84,7 +84,7 @@ def measure(rounds: int, seconds: int, tell: Callable[[str], None]) -> Findings:
         tensor, decode_ms = _decoded(folder / "store" / MODEL / "1")
         questions = _questions(folder, tensor)
         tell(f"starting {MODEL}")
-        with servers.kiln(store=folder / "store", model=MODEL, expected='"label"') as server:
+        with servers.kiln(store=folder / "store", model=MODEL, expected='"label"', patient=True) as server:
             return Findings(in_turns(server, questions, rounds, seconds, _CONNECTIONS, tell), decode_ms)
 
 

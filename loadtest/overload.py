@@ -2,6 +2,8 @@
 
 One worker on one core, the generator on another, so that neither takes the other's time. A pass at each multiple, then
 normal load again. Everything is bounded in time and goes over the loopback address.
+
+With the model that ships, or with a model of pictures of your own: `--store STORE --model NAME`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.overload", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="how long at each multiple (default: 5)")
     parser.add_argument("--engine", default="", help="engine to serve with (default: the bundle's own choice)")
+    parser.add_argument("--store", type=Path, default=None, help="where --model is (default: the one that ships)")
+    parser.add_argument("--model", default="", help="a model of pictures there (default: the one that ships)")
     parser.add_argument("--new-connections", action="store_true", help="one for each request, as many clients have")
     options = parser.parse_args(arguments)
     end_on_sigterm()
@@ -37,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print("This needs two cores: one for the server, one for the load.")
         return 1
     os.sched_setaffinity(0, cores[:1])  # inherited by the server
-    with servers.kiln(workers=1, engine=options.engine) as server:
+    known = {} if not options.model else {"store": options.store, "model": options.model, "expected": ""}
+    with servers.kiln(workers=1, engine=options.engine, **known) as server:
         os.sched_setaffinity(0, cores[1:2])
         _measure(console, server, options.seconds, keep=not options.new_connections)
     return 0

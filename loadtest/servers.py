@@ -53,15 +53,24 @@ class Server:
 
 @contextlib.contextmanager
 def kiln(
-    workers: int = 2, engine: str = "", store: Path | None = None, model: str = "", expected: str = f'"{LABEL}"'
+    workers: int = 2,
+    engine: str = "",
+    store: Path | None = None,
+    model: str = "",
+    expected: str = f'"{LABEL}"',
+    *,
+    patient: bool = False,
 ) -> Iterator[Server]:
-    """What `./kiln run` starts, with the settings that ship. expected: a part of every right answer."""
+    """What `./kiln run` starts, with the settings that ship.
+
+    expected: a part of every right answer. patient: refuse nobody for the queue, which takes long with a large model.
+    """
     port = free_port()
     options = [f"--port={port}", f"--workers={workers}"]
     options += [f"--engine={engine}"] if engine else []
     options += [f"--store={store}"] if store else []
     options += [f"--model={model}"] if model else []
-    settings = {"KILN_DEADLINE": "30"} if model else {}  # of another model, whose queue may take long
+    settings = {"KILN_DEADLINE": "30"} if patient else {}
     with running([sys.executable, "deploy/run.py", *options], settings) as program:
         yield answering(program, port, expected=expected, given_up=lambda: _given_up(port, model or MODEL))
 

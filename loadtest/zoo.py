@@ -96,7 +96,7 @@ def _measured(store: Path, name: str, rounds: int, seconds: int, tell: Callable[
             "bare": lambda length: bare.run(length)[0],
         }
         if wrk.available():
-            server = stack.enter_context(servers.kiln(store=store, model=name, expected='"label"'))
+            server = stack.enter_context(servers.kiln(store=store, model=name, expected='"label"', patient=True))
             turns["service"] = lambda length: _served(server, length, series)
         for turn in turns.values():
             turn(_WARM_UP)
