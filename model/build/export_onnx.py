@@ -15,7 +15,7 @@ import onnx
 import tf2onnx
 from onnx import numpy_helper
 
-from . import graphs, indices, onnx_ops
+from . import graphs, indices, onnx_memory, onnx_ops
 
 OPSET = 18  # ONNX Runtime reads it since 1.14 of 2023
 
@@ -29,10 +29,16 @@ def main() -> None:
     onnx_ops.register(OPSET)
     loaded = graphs.read(options.graph)  # holds the weights for as long as the function is used
     function = graphs.wrapped(loaded)
-    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    with onnx_memory.spared():
+        model = onnx_memory.without_copies(lambda: _converted(function))
     fix_captured(model.graph, function.get_concrete_function())
     indices.refuse_negative(model.graph)
     onnx.save(model, options.file)
+
+
+def _converted(function: Any) -> onnx.ModelProto:
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    return model
 
 
 def fix_captured(graph: onnx.GraphProto, function: Any) -> None:
