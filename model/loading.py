@@ -56,9 +56,7 @@ def load(
         pace.rest()
     if loaded is None or loaded.bundle != bundle:
         name = engine or bundle.default_engine
-        made = engines.load(name, folder / bundle.engine_file(name).name, tuning.threads)
-        pace.rest()
-        bundle.prove(_in_pieces(made, pace), name)
+        made = _proven(bundle, name, tuning.threads, pace)
         if tuning.max_batch > 1 and gains(bundle, name):
             told = functools.partial(on_batch, bundle.name, bundle.version, name)
             made = Batcher(made, tuning.max_batch, tuning.batch_delay, on_batch=told)
@@ -66,6 +64,23 @@ def load(
     if disk.of_bundle(disk.stats(folder), bundle) != seen:
         raise BundleError(f"{folder} changed while it was checked. It is tried again when it rests.")
     return loaded
+
+
+def _proven(bundle: Bundle, name: str, threads: int, pace: Pace) -> engines.Engine:
+    """The engine, with no more memory than it needs, if it answers as well with that."""
+    file = bundle.folder / bundle.engine_file(name).name
+    made = engines.load(name, file, threads)
+    pace.rest()
+    slimmer = engines.slim(made)
+    try:
+        bundle.prove(_in_pieces(made, pace), name)
+    except BundleError:
+        if not slimmer:
+            raise
+        made = engines.load(name, file, threads)
+        pace.rest()
+        bundle.prove(_in_pieces(made, pace), name)
+    return made
 
 
 def _in_pieces(engine: engines.Engine, pace: Pace) -> engines.Engine:

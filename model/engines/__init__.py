@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class _Slimming(Protocol):
+    def slim(self) -> bool: ...
+
+
 def load(name: str, file: Path, threads: int = 1) -> Engine:
     """Load the engine called `name` on its compiled file, to run on so many threads.
 
@@ -46,6 +51,14 @@ def load(name: str, file: Path, threads: int = 1) -> Engine:
         ) from missing
     engine: Engine = module.load(file, threads)
     return engine
+
+
+def slim(engine: Engine) -> bool:
+    """Let go of what an engine has copied of its file and does not read again, where it can; whether it has.
+
+    Prove it afterwards: that nothing reads it is the engine's library's word.
+    """
+    return isinstance(engine, _Slimming) and engine.slim()
 
 
 def missing(name: str) -> str:

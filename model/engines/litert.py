@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from . import packed
 from .batches import in_batches
 
 # Instances that run at once when many small ones come: a row of a dense model takes less time than the call around
@@ -19,6 +20,7 @@ BATCH_BYTES = 256 * 1024
 # LiteRT keeps the text of every failure, and raises all of them with each new one. From this length on (in characters)
 # the interpreter is made anew.
 _MOST_TOLD = 16 * 1024
+_NEVER = int(np.iinfo(np.int64).max)
 
 
 class LiteRT:
@@ -47,13 +49,18 @@ class LiteRT:
                 parts.append(in_batches(self._own.run, [values[whole:] for values in inputs], self._own.batch))
             return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
 
+    def slim(self) -> bool:
+        """See engines.slim. A file of which another interpreter may be made, for many at once, is kept whole."""
+        with self._lock:
+            return self._many_size == _NEVER and self._own.slim()
+
     def _for_many(self) -> _Fixed | None:
         """The interpreter for many instances, made when they first come; None where the file cannot be resized."""
         if self._many is None:
             try:
                 self._many = _Fixed(self._content, self._threads, self._many_size)
             except (RuntimeError, ValueError):  # a shape within the graph holds the file's own batch
-                self._many_size = np.iinfo(np.int64).max
+                self._many_size = _NEVER
         return self._many
 
 
@@ -64,6 +71,7 @@ class _Fixed:
         self._content, self._threads = content, threads
         self._interpreter = Interpreter(model_content=content, num_threads=threads)
         self._told = 0  # characters of failures that were raised before
+        self._whole = True  # can another interpreter be made of the content?
         self._inputs = _in_order(self._interpreter, "inputs")
         self._outputs = _in_order(self._interpreter, "outputs")
         details = {entry["index"]: entry for entry in self._interpreter.get_input_details()}
@@ -100,12 +108,18 @@ class _Fixed:
             raise self._news(fault) from None
         return self.run(inputs)
 
+    def slim(self) -> bool:
+        """Let go of the weights that XNNPACK has copied. It runs all of the graph then, and raises no failures."""
+        if self._whole and not self.any_shape:
+            self._whole = packed.let_go(self._interpreter, self._content) == 0
+        return not self._whole
+
     def _news(self, fault: RuntimeError) -> RuntimeError:
         """What is new in it."""
         text = str(fault)
         new = RuntimeError(text[self._told :].strip() or text[-_MOST_TOLD:])
         self._told = len(text)
-        if self._told > _MOST_TOLD:
+        if self._told > _MOST_TOLD and self._whole:
             self._renew()
         return new
 
@@ -123,7 +137,7 @@ class _Fixed:
 def _many_size(own: _Fixed) -> int:
     size = sum(int(np.prod(entry["shape"][1:])) * np.dtype(entry["dtype"]).itemsize for entry in own.details)
     batch = min(BATCH, BATCH_BYTES // max(size, 1))
-    return batch if own.batch == 1 and batch >= 4 else np.iinfo(np.int64).max
+    return batch if own.batch == 1 and batch >= 4 else _NEVER
 
 
 def _in_order(interpreter: Any, which: str) -> list[int]:

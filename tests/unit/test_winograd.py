@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,16 @@ import keras  # noqa: E402
 from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from keras import layers  # noqa: E402
 
-from model.build import compiled, export_litert, winograd  # noqa: E402
+from model.build import compiled, winograd  # noqa: E402
 from model.build.assemble import Request, build  # noqa: E402
 from model.build.errors import BuildError  # noqa: E402
 from model.build.exporting import EXPORTERS, Exporter, NothingToGain, export  # noqa: E402
 from model.build.source import of_keras  # noqa: E402
+from tests.networks import exported, network  # noqa: E402
 
 pytestmark = [pytest.mark.unit, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-
-
-def network(shape: Sequence[int], *used: keras.Layer | Callable[[Any], Any]) -> keras.Model:
-    keras.utils.set_random_seed(5)
-    entered = keras.Input(tuple(shape))
-    left = entered
-    for layer in used:
-        left = layer(left)
-    return keras.Model(entered, left)
-
-
-def exported(model: keras.Model, folder: Path) -> Path:
-    of_keras(model).save_graph(folder / "graph")
-    file = folder / "model.tflite"
-    file.write_bytes(export_litert.convert(folder / "graph", None))
-    return file
 
 
 def convolution(filters: int = 64, **options: Any) -> keras.Layer:
