@@ -14,7 +14,8 @@ _M_ARENA_MAX, _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -8, -1, -3  # of malloc.h
 _ARENAS = 2  # one for the main thread, one for all others
 # Bytes. Blocks from this size on are the kernel's, and go back to it when they are freed. The C library begins with
 # less and raises it to the largest block that was ever freed: weights would soon lie in heaps, a version's among the
-# next one's. MobileNetV2 at 224 px took 67 MB instead of 55 after a few versions. What a request needs is smaller.
+# next one's. MobileNetV2 at 224 px took 67 MB instead of 55 after a few versions. What requests need is smaller, most
+# of it.
 _LARGE = 4 * 1024 * 1024
 
 

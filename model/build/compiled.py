@@ -124,6 +124,24 @@ class Compiled:
         options = (schema.BuiltinOptions.PadOptions, schema.PadOptionsT())
         return self.call(OP.PAD, (tensor, self.constant(np.array(pads, np.int32))), larger, options)
 
+    def shaped(self, tensor: int, shape: tuple[int, ...], result: int | None = None) -> int:
+        """The same numbers in another shape."""
+        options = schema.ReshapeOptionsT()
+        options.newShape = [-1, *shape[1:]]
+        wanted = self.constant(np.array(options.newShape, np.int32))
+        return self.call(OP.RESHAPE, (tensor, wanted), shape, (schema.BuiltinOptions.ReshapeOptions, options), result)
+
+    def cut(self, tensor: int, begin: tuple[int, ...], shape: tuple[int, ...], result: int | None = None) -> int:
+        """Of the whole batch. Not by SLICE: XNNPACK leaves that one out at any batch, and each costs a way back and
+        forth."""
+        options = schema.StridedSliceOptionsT()
+        options.beginMask = options.endMask = 1  # the first axis
+        options.ellipsisMask = options.newAxisMask = options.shrinkAxisMask = 0
+        end = [first + size for first, size in zip(begin, shape, strict=True)]
+        places = [self.constant(np.array(each, np.int32)) for each in (begin, end, [1] * len(shape))]
+        told = (schema.BuiltinOptions.StridedSliceOptions, options)
+        return self.call(OP.STRIDED_SLICE, (tensor, *places), shape, told, result)
+
     def drop_unused(self) -> None:
         """Let go of the constants that nothing reads any more."""
         read = {tensor for graph in self._model.subgraphs for each in graph.operators for tensor in each.inputs}

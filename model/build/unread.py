@@ -11,14 +11,13 @@ import math
 from collections import defaultdict
 from typing import Any
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from .compiled import OP, Compiled
 
 Steps = tuple[int, int]  # of rows and columns
 _ALL: Steps = (1, 1)
-_NONE, _SAME, _VALID = schema.ActivationFunctionType.NONE, schema.Padding.SAME, schema.Padding.VALID
+_VALID = schema.Padding.VALID
 _CONVOLUTIONS = (OP.CONV_2D, OP.DEPTHWISE_CONV_2D)
 _EACH_PIXEL = (OP.ADD, OP.SUB, OP.MUL, OP.RELU, OP.RELU6, OP.LEAKY_RELU, OP.HARD_SWISH, OP.LOGISTIC, OP.TANH)
 
@@ -26,30 +25,40 @@ _EACH_PIXEL = (OP.ADD, OP.SUB, OP.MUL, OP.RELU, OP.RELU6, OP.LEAKY_RELU, OP.HARD
 def rewritten(content: bytes) -> bytes:
     """A compiled file -> the same without what is never read; itself where there is nothing such."""
     file = Compiled(content)
-    left = _left(file)
-    if not left:
+    kept = _worth_it(file, _kept(file))
+    if not kept:
         return content
-    writer = _Writer(file, left)
+    writer = _Writer(file, kept)
     for operator in file.operators:
         writer.write(operator)
     return file.written()
 
 
-def _left(file: Compiled) -> dict[int, Steps]:
-    """tensor -> which of its rows and columns are read, where that is not all of them and they can be made alone."""
+def _kept(file: Compiled) -> dict[int, Steps]:
+    """tensor -> every which of its rows and columns is read, where that is not each and they can be made alone."""
     wanted: dict[int, set[Steps]] = defaultdict(set)
     for tensor in file.outputs:
         wanted[tensor].add(_ALL)
-    left = {}
+    kept = {}
     for operator in reversed(file.operators):
         steps = _ALL
         if len(operator.outputs) == 1 and len(wanted[operator.outputs[0]]) == 1 and _can_thin(file, operator):
             (steps,) = wanted[operator.outputs[0]]
         if steps != _ALL:
-            left[operator.outputs[0]] = steps
-        for tensor in operator.inputs:
-            wanted[tensor].add(_read(file, operator, steps))
-    return left
+            kept[operator.outputs[0]] = steps
+        for place, tensor in enumerate(operator.inputs):
+            wanted[tensor].add(_read(file, operator, place, steps))
+    return kept
+
+
+def _worth_it(file: Compiled, kept: dict[int, Steps]) -> dict[int, Steps]:
+    """Without the sums and activations of which nothing before them is made with fewer pixels: to cut pixels out of
+    what is there costs what they would save."""
+    kept = dict(kept)
+    for operator in file.operators:
+        if file.kind(operator) in _EACH_PIXEL and not any(tensor in kept for tensor in operator.inputs):
+            kept.pop(operator.outputs[0], None)
+    return kept
 
 
 def _can_thin(file: Compiled, operator: Any) -> bool:
@@ -65,12 +74,17 @@ def _can_thin(file: Compiled, operator: Any) -> bool:
     )
 
 
-def _read(file: Compiled, operator: Any, steps: Steps) -> Steps:
-    """What it reads of its inputs to make those of its answer."""
-    kind = file.kind(operator)
-    if kind == OP.CONV_2D and _is_plain(file, operator) and _reach(file, operator) == (1, 1):
-        return steps[0] * operator.builtinOptions.strideH, steps[1] * operator.builtinOptions.strideW
-    return steps if kind in _EACH_PIXEL else _ALL
+def _read(file: Compiled, operator: Any, place: int, steps: Steps) -> Steps:
+    """Every which row and column it reads of its input at that place, to make those of its answer."""
+    kind, down, across = file.kind(operator), *_ALL
+    if kind in _EACH_PIXEL:
+        down, across = steps
+    elif kind == OP.CONV_2D and not place and _is_plain(file, operator) and _reach(file, operator) == (1, 1):
+        down, across = steps[0] * operator.builtinOptions.strideH, steps[1] * operator.builtinOptions.strideW
+    if (down, across) == _ALL or not _is_picture(file, operator.inputs[place]):
+        return _ALL
+    _, height, width, _ = file.shape(operator.inputs[place])
+    return down if height > 1 else 1, across if width > 1 else 1
 
 
 def _is_plain(file: Compiled, operator: Any) -> bool:
@@ -95,18 +109,17 @@ def _reach(file: Compiled, operator: Any) -> tuple[int, int]:
 
 
 class _Writer:
-    def __init__(self, file: Compiled, left: dict[int, Steps]) -> None:
+    def __init__(self, file: Compiled, kept: dict[int, Steps]) -> None:
         self._file = file
-        self._left = left
+        self._kept = kept
         self._cuts: dict[tuple[int, Steps], int] = {}
-        self._whole = {tensor: file.shape(tensor) for tensor in left}
-        for tensor, (down, across) in left.items():
-            batch, height, width, channels = file.shape(tensor)
-            file.reshape(tensor, (batch, math.ceil(height / down), math.ceil(width / across), channels))
+        self._whole = {tensor: file.shape(tensor) for tensor in kept}
+        for tensor, steps in kept.items():
+            file.reshape(tensor, _fewer(file.shape(tensor), steps))
 
     def write(self, operator: Any) -> None:
         kind = self._file.kind(operator)
-        steps = self._left.get(operator.outputs[0], _ALL)
+        steps = self._kept.get(operator.outputs[0], _ALL) if len(operator.outputs) == 1 else _ALL
         if kind in _CONVOLUTIONS and _is_plain(self._file, operator):
             self._stride(operator, steps)
         elif steps != _ALL:
@@ -114,8 +127,9 @@ class _Writer:
         self._file.keep(operator)
 
     def _stride(self, operator: Any, steps: Steps) -> None:
+        """Let a convolution make the pixels that are kept. The first stays where it was, whatever the padding."""
         options, source = operator.builtinOptions, operator.inputs[0]
-        if source in self._left:  # it takes all that is left
+        if source in self._kept:  # its own strides are among the steps by which that has fewer
             options.strideH = options.strideW = 1
             return
         if steps == _ALL:
@@ -138,17 +152,24 @@ class _Writer:
             options.padding = _VALID
 
     def _thinned(self, tensor: int, steps: Steps) -> int:
-        """That many of its pixels: by a convolution of 1 x 1 with the factor 1, which XNNPACK does at any size."""
-        if tensor in self._left or self._file.is_constant(tensor):
+        """A tensor with every so many of its rows and columns alone."""
+        if tensor in self._kept or self._file.is_constant(tensor):
             return tensor
         if (tensor, steps) not in self._cuts:
-            batch, height, width, channels = self._file.shape(tensor)
-            options = schema.DepthwiseConv2DOptionsT()
-            options.padding, options.depthMultiplier, options.fusedActivationFunction = _VALID, 1, _NONE
-            options.strideH, options.strideW = steps
-            ones = self._file.constant(np.ones((1, 1, 1, channels), np.float32))
-            none = self._file.constant(np.zeros(channels, np.float32))
-            shape = (batch, math.ceil(height / steps[0]), math.ceil(width / steps[1]), channels)
-            told = (schema.BuiltinOptions.DepthwiseConv2DOptions, options)
-            self._cuts[tensor, steps] = self._file.call(OP.DEPTHWISE_CONV_2D, (tensor, ones, none), shape, told)
+            self._cuts[tensor, steps] = self._cut(tensor, steps)
         return self._cuts[tensor, steps]
+
+    def _cut(self, tensor: int, steps: Steps) -> int:
+        """By what moves numbers and does not compute with them: 0 times an infinity beside it would be no number."""
+        (down, across), (batch, height, width, channels) = steps, self._file.shape(tensor)
+        sides = [(0, -height % down), (0, -width % across)]
+        padded = self._file.padded(tensor, sides) if any(map(sum, sides)) else tensor
+        batch, rows, columns, _ = result = _fewer((batch, height, width, channels), steps)
+        blocks = self._file.shaped(padded, (batch, rows, down, columns, across * channels))
+        first = self._file.cut(blocks, (0, 0, 0, 0, 0), (batch, rows, 1, columns, channels))
+        return self._file.shaped(first, result)
+
+
+def _fewer(shape: tuple[int, ...], steps: Steps) -> tuple[int, ...]:
+    batch, height, width, channels = shape
+    return batch, math.ceil(height / steps[0]), math.ceil(width / steps[1]), channels

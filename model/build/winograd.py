@@ -190,19 +190,19 @@ def _write(file: Compiled, operator: Any, chosen: Method, kernels: np.ndarray, b
     wide = (across + 1) * size  # with a tile more than answers need, so that tiles overlap by slices
     lead, (_, high, across_before, _) = int(options.padding == _SAME), file.shape(source)
     padded = file.padded(source, [(lead, (down + 1) * size - high - lead), (lead, wide - across_before - lead)])
-    rows_of_tiles = _shaped(file, padded, (batch, down + 1, size * wide * channels))
+    rows_of_tiles = file.shaped(padded, (batch, down + 1, size * wide * channels))
     sums, activation = Sums(file), options.fusedActivationFunction
     rows = [
-        _cut(file, rows_of_tiles, (0, row // size, row % size * wide * channels), (batch, down, wide * channels))
+        file.cut(rows_of_tiles, (0, row // size, row % size * wide * channels), (batch, down, wide * channels))
         for row in range(reach)
     ]
     transformed = np.einsum("ai,fijc,bj->abfc", chosen.kernel, kernels.astype(np.float64), chosen.kernel)
     none = np.zeros(filters, np.float32)
     products: list[list[int]] = []
     for number, row in enumerate(chosen.before(sums, rows)):
-        tiles = _shaped(file, row, (batch, down, across + 1, size * channels))
+        tiles = file.shaped(row, (batch, down, across + 1, size * channels))
         columns = [
-            _cut(file, tiles, (0, 0, column // size, column % size * channels), (batch, down, across, channels))
+            file.cut(tiles, (0, 0, column // size, column % size * channels), (batch, down, across, channels))
             for column in range(reach)
         ]
         # The product of both points 1 is a part of every answer, with the factor 1, and brings the bias along.
@@ -213,33 +213,15 @@ def _write(file: Compiled, operator: Any, chosen: Method, kernels: np.ndarray, b
         products.append(chosen.after(sums, made, _NONE))
     answers = [chosen.after(sums, column, activation) for column in zip(*products, strict=True)]
     lines = [
-        _shaped(file, _joined(file, line, 3), (batch, down, across * size * filters))
+        file.shaped(_joined(file, line, 3), (batch, down, across * size * filters))
         for line in zip(*answers, strict=True)
     ]
     whole = _joined(file, lines, 2)
     if (down * size, across * size) == (height, width):
-        _shaped(file, whole, (batch, height, width, filters), result)
+        file.shaped(whole, (batch, height, width, filters), result)
         return
-    whole = _shaped(file, whole, (batch, down * size, across * size, filters))
-    _cut(file, whole, (0, 0, 0, 0), (batch, height, width, filters), result)
-
-
-def _shaped(file: Compiled, tensor: int, shape: tuple[int, ...], result: int | None = None) -> int:
-    options = schema.ReshapeOptionsT()
-    options.newShape = [-1, *shape[1:]]
-    wanted = file.constant(np.array(options.newShape, np.int32))
-    return file.call(OP.RESHAPE, (tensor, wanted), shape, (schema.BuiltinOptions.ReshapeOptions, options), result)
-
-
-def _cut(file: Compiled, tensor: int, begin: tuple[int, ...], shape: tuple[int, ...], result: int | None = None) -> int:
-    """The whole batch. Not by SLICE: XNNPACK leaves that one out at any batch, and each costs a way back and forth."""
-    options = schema.StridedSliceOptionsT()
-    options.beginMask = options.endMask = 1  # the first axis
-    options.ellipsisMask = options.newAxisMask = options.shrinkAxisMask = 0
-    end = [first + size for first, size in zip(begin, shape, strict=True)]
-    places = [file.constant(np.array(each, np.int32)) for each in (begin, end, [1] * len(shape))]
-    told = (schema.BuiltinOptions.StridedSliceOptions, options)
-    return file.call(OP.STRIDED_SLICE, (tensor, *places), shape, told, result)
+    whole = file.shaped(whole, (batch, down * size, across * size, filters))
+    file.cut(whole, (0, 0, 0, 0), (batch, height, width, filters), result)
 
 
 def _product(file: Compiled, tensor: int, kernels: np.ndarray, biases: np.ndarray) -> int:
