@@ -93,7 +93,7 @@ def _model_error(error: model_errors.ModelError) -> Response:
 _HTTP_CODES = {
     404: ("not_found", "There is nothing at this path. GET /openapi.json lists what there is."),
     405: ("method_not_allowed", "This path does not take that method; the Allow header names those it takes."),
-    413: ("body_too_large", "The request is larger than the limit. Send fewer or smaller images."),
+    413: ("body_too_large", "The request is too large. Send fewer or smaller pictures, or fewer instances."),
 }
 
 

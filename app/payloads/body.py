@@ -81,7 +81,7 @@ def _slow(seconds: float) -> RequestError:
 
 
 def _too_large(limit: int) -> NoReturn:
-    message = f"The body is larger than {limit:,} bytes. Send fewer or smaller pictures."
+    message = f"The body is larger than {limit:,} bytes. Send fewer or smaller pictures, or fewer instances."
     raise RequestError(413, "body_too_large", message, _CLOSE)
 
 
