@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from .versions import Model
 # Gathering is worth it where an instance in a batch costs at most this part of one alone.
 _GAIN = 0.6
 _PIECE = 256 * 1024  # bytes of golden inputs that an engine is asked at once
+
+logger = logging.getLogger("kiln.store")
 
 OnBatch = Callable[[str, str, str, int], None]  # name, version, engine, instances
 
@@ -68,19 +71,23 @@ def load(
 
 def _proven(bundle: Bundle, name: str, threads: int, pace: Pace) -> engines.Engine:
     """The engine, with no more memory than it needs, if it answers as well with that."""
-    file = bundle.folder / bundle.engine_file(name).name
-    made = engines.load(name, file, threads)
+    made = engines.load(name, bundle.folder / bundle.engine_file(name).name, threads)
     pace.rest()
-    slimmer = engines.slim(made)
+    slimmed = engines.slim(made)
     try:
         bundle.prove(_in_pieces(made, pace), name)
-    except BundleError:
-        if not slimmer:
+    except Exception as failed:
+        if not slimmed:
             raise
-        made = engines.load(name, file, threads)
-        pace.rest()
-        bundle.prove(_in_pieces(made, pace), name)
-    return made
+        reason = str(failed)
+    else:
+        return made
+    del made  # before the next one takes its memory
+    whole = engines.load(name, bundle.folder / bundle.engine_file(name).name, threads)
+    pace.rest()
+    bundle.prove(_in_pieces(whole, pace), name)
+    logger.warning("%s answers only with its whole file in memory: %s", name, reason)
+    return whole
 
 
 def _in_pieces(engine: engines.Engine, pace: Pace) -> engines.Engine:

@@ -53,11 +53,12 @@ def _exact_in_float16(function: Any) -> bool:
         return bool(values) and all(np.array_equal(value, value.astype(np.float16)) for value in values)
 
 
-def _rows(samples: Path) -> Iterator[list[np.ndarray]]:
+def _rows(samples: Path) -> Iterator[dict[str, np.ndarray]]:
+    """By name: the order of the graph's inputs is another."""
     with np.load(samples) as saved:
-        inputs = [saved[f"input_{number}"] for number in range(len(saved.files))]
-    for row in range(len(inputs[0])):
-        yield [values[row : row + 1] for values in inputs]
+        inputs = {f"input_{number}": saved[f"input_{number}"] for number in range(len(saved.files))}
+    for row in range(len(inputs["input_0"])):
+        yield {name: values[row : row + 1] for name, values in inputs.items()}
 
 
 if __name__ == "__main__":

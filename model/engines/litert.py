@@ -71,7 +71,7 @@ class _Fixed:
         self._content, self._threads = content, threads
         self._interpreter = Interpreter(model_content=content, num_threads=threads)
         self._told = 0  # characters of failures that were raised before
-        self._whole = True  # can another interpreter be made of the content?
+        self._whole = True  # so that another interpreter can be made of the content
         self._inputs = _in_order(self._interpreter, "inputs")
         self._outputs = _in_order(self._interpreter, "outputs")
         details = {entry["index"]: entry for entry in self._interpreter.get_input_details()}
@@ -109,9 +109,11 @@ class _Fixed:
         return self.run(inputs)
 
     def slim(self) -> bool:
-        """Let go of the weights that XNNPACK has copied. It runs all of the graph then, and raises no failures."""
+        """Let go of the weights that XNNPACK has copied, where it runs all of the graph: it raises no failures, after
+        which the interpreter would have to be made anew."""
         if self._whole and not self.any_shape:
-            self._whole = packed.let_go(self._interpreter, self._content) == 0
+            given_back = packed.let_go(self._interpreter, self._content)
+            self._whole = given_back == 0
         return not self._whole
 
     def _news(self, fault: RuntimeError) -> RuntimeError:

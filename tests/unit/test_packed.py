@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="memory is given back on Linux alone"),
 ]
 
+PAGE = mmap.PAGESIZE
 WIDE = (200, 200, 3)  # so large that many never run at once
 CONSTANT = np.random.default_rng(4).normal(size=(200, 200, 16)).astype(np.float32)
 
@@ -72,7 +75,7 @@ def given(file: Path) -> tuple[int, int, Callable[[], list[np.ndarray]]]:
 
 def all_zero(content: bytes) -> int:
     """Pages of it that hold nothing."""
-    pages = np.frombuffer(content, np.uint8)[: len(content) // 4096 * 4096].reshape(-1, 4096)
+    pages = np.frombuffer(content, np.uint8)[: len(content) // PAGE * PAGE].reshape(-1, PAGE)
     return int((~pages.any(axis=1)).sum())
 
 
@@ -92,6 +95,27 @@ def test_numbers_that_are_read_as_they_are_stay(tmp_path: Path) -> None:
     model = network(WIDE, layers.Conv2D(16, 3, padding="same"), lambda tensor: tensor * CONSTANT, layers.ReLU())
     count, size, _ = given(exported(model, tmp_path))
     assert count < size - CONSTANT.nbytes
+
+
+def test_a_kernel_that_is_also_a_factor_stays(tmp_path: Path) -> None:
+    kernel = np.random.default_rng(8).normal(size=(1, 1, 400, 400)).astype(np.float32)
+
+    def both(tensor: Any) -> Any:
+        convolved = layers.Conv2D(400, 1, use_bias=False, kernel_initializer=lambda *_, **__: keras.ops.array(kernel))
+        return convolved(tensor) * keras.ops.array(kernel[0])
+
+    count, size, _ = given(exported(network((1, 400, 400), both), tmp_path))
+    assert size - count > kernel.nbytes
+
+
+def test_several_threads_at_once(tmp_path: Path) -> None:
+    engine = engines.load("litert", exported(picture_model(), tmp_path), threads=2)
+    rows = np.random.default_rng(1).normal(size=(9, *WIDE)).astype(np.float32)
+    before = engine(rows)
+    assert engines.slim(engine)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: engine(rows), range(8)):
+            np.testing.assert_array_equal(found[0], before[0])
 
 
 def test_nothing_where_not_all_is_delegated(tmp_path: Path) -> None:
@@ -120,7 +144,7 @@ def test_a_service_holds_them_once(bundle: Bundle) -> None:
     model = load(bundle)
     engine = model.engine
     assert isinstance(engine, engines.litert.LiteRT)
-    assert all_zero(engine._content) > 0.95 * len(engine._content) // 4096
+    assert all_zero(engine._content) > 0.95 * len(engine._content) // PAGE
     assert engines.slim(engine)  # already
     bundle.prove(engine, "litert")
     engine._own._told = 10**6
@@ -129,7 +153,9 @@ def test_a_service_holds_them_once(bundle: Bundle) -> None:
     bundle.prove(engine, "litert")
 
 
-def test_where_they_are_read_after_all_the_file_is_held_whole(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_they_are_read_after_all_the_file_is_held_whole(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     made = []
 
     class Reading:
@@ -145,8 +171,10 @@ def test_where_they_are_read_after_all_the_file_is_held_whole(bundle: Bundle, mo
             return True
 
     monkeypatch.setattr(engines.litert, "load", Reading)
-    assert load(bundle).engine is made[1]
+    with caplog.at_level("WARNING"):
+        assert load(bundle).engine is made[1]
     assert [each.slimmed for each in made] == [True, False]
+    assert "only with its whole file in memory: The engine's golden answers differ" in caplog.text
     monkeypatch.setattr(Reading, "__call__", lambda self, *inputs: (np.zeros((len(inputs[0]), 40), np.float32),))
     with pytest.raises(BundleError, match="golden"):
         load(bundle)

@@ -144,6 +144,7 @@ def test_numbers_for_each_channel_and_shortcuts_read_twice(tmp_path: Path) -> No
     check(model, plain, content, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:\\s*Warning. tf.lite.Interpreter is deprecated:UserWarning")  # the converter's own
 def test_sizes_that_vary_and_numbers_of_fewer_bits_are_left_alone(tmp_path: Path) -> None:
     _, plain, content = exported((None, None, 16), stage, tmp_path)
     assert content == plain

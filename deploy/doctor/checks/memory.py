@@ -15,14 +15,13 @@ from ..findings import Finding, Findings, Level
 from .store import engine_of, to_load
 
 _MIB = 1 << 20
-# Of one worker, measured with MobileNetV2, ResNet50, VGG16 and a U-Net: what Python and the libraries take, and how
-# often the size of a model's file; while it loads, and later, when LiteRT has let go of what it copied. It does so with
-# pictures, and weights in 16 bits take twice their size. Keras brings TensorFlow.
+# Of one worker, measured with MobileNetV2 and ResNet50: what Python and the libraries take, and how often the size of
+# a model's file, while it loads at least. Most LiteRT models of pictures hold half of that later, but not all, and
+# whether they will is known when they are loaded. Keras brings TensorFlow.
 _WORKER = {"keras": 600 * _MIB}
 _COMPILED_WORKER = 60 * _MIB
-_TIMES = {"keras": 4}
+_TIMES = {"keras": 4, "litert-float16": 4}  # weights of 16 bits are unpacked, then copied
 _COMPILED_TIMES = 2
-_LITERT_PICTURES_TIMES = 1.5
 # While a picture is decoded, at most, in bytes a pixel: two canvases of libwebp, its work on the alpha, and a copy.
 # Others take 4 to 12. tests/unit/test_picture_memory.py measures them.
 PIXEL = 13
@@ -59,17 +58,13 @@ def check(chain: Chain) -> Findings:
 def _need(chain: Chain) -> float:
     bundles = list(_bundles(chain))
     engines = {engine_of(chain, bundle) for bundle in bundles}
-    found = [(bundle, engine) for bundle in bundles if (engine := engine_of(chain, bundle)) in bundle.engines]
-    loading = [bundle.engines[engine].size * _TIMES.get(engine, _COMPILED_TIMES) for bundle, engine in found]
-    held = [bundle.engines[engine].size * _held_times(bundle, engine) for bundle, engine in found]
+    sizes = [
+        bundle.engines[engine].size * _TIMES.get(engine, _COMPILED_TIMES)
+        for bundle in bundles
+        if (engine := engine_of(chain, bundle)) in bundle.engines
+    ]
     base = max((_WORKER.get(engine, _COMPILED_WORKER) for engine in engines), default=_COMPILED_WORKER)
-    return chain.settings.worker_count() * (base + sum(held) + max(loading, default=0))
-
-
-def _held_times(bundle: Bundle, engine: str) -> float:
-    if engine in ("litert", "litert-winograd", "litert-int8") and bundle.preprocessing:
-        return _LITERT_PICTURES_TIMES
-    return _TIMES.get(engine, _COMPILED_TIMES)
+    return chain.settings.worker_count() * (base + sum(sizes) + max(sizes, default=0))
 
 
 def _bundles(chain: Chain) -> Iterator[Bundle]:
