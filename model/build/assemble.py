@@ -36,6 +36,7 @@ Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
 EDGES = "probes.npz"
 # TensorFlow takes some 700 MB of each worker and 2 GB of a node's disk: Keras itself has to be that much faster.
 GAIN = 0.9  # its time as a part of another's
+GAIN_OF_REWRITTEN = 0.97  # likewise of a file made from another's: it is larger, and measurements differ by so much
 
 
 @dataclass(frozen=True)
@@ -228,10 +229,11 @@ def _tried(
 def _if_it_gains(found: Candidate, of: str, candidates: Sequence[Candidate], asked: str) -> Candidate:
     """Another way to the same numbers is worth its place on the disk where it is faster, or asked for."""
     plain = next(each for each in candidates if each.engine == of)
-    slower = (found.milliseconds or {})["1"] >= (plain.milliseconds or {})["1"]
-    return (
-        found._replace(outcome="thrown out", reason=f"slower than {of}") if slower and found.engine != asked else found
-    )
+    time, plain_time = ((each.milliseconds or {})["1"] for each in (found, plain))
+    if time <= GAIN_OF_REWRITTEN * plain_time or found.engine == asked:
+        return found
+    reason = f"slower than {of}" if time > plain_time else f"hardly faster than {of}"
+    return found._replace(outcome="thrown out", reason=reason)
 
 
 def _finite(value: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -31,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "remove": _remove,
     }
     try:
-        return commands[options.command](store, options)
+        status = commands[options.command](store, options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `| head` has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself would complain when it ends
+        return 128 + signal.SIGPIPE
     except ModelError as error:
         return _refuse(error.message, options)
     except OSError as fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -259,3 +260,16 @@ def test_as_a_program_it_takes_a_store_relative_to_the_caller(store: Path) -> No
     environment["KILN_STORE"] = "store"  # relative, too
     declared = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert json.loads(given.stdout) == json.loads(declared.stdout) != []
+
+
+@pytest.mark.parametrize("options", [["list"], ["list", "--json"]])
+def test_a_reader_that_has_enough_is_no_fault(options: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "model.cli", *options], cwd=ROOT, stdout=write, stderr=subprocess.PIPE
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")

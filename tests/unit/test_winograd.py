@@ -18,7 +18,7 @@ from ai_edge_litert.interpreter import Interpreter  # noqa: E402
 from keras import layers  # noqa: E402
 
 from model.build import compiled, winograd  # noqa: E402
-from model.build.assemble import Request, build  # noqa: E402
+from model.build.assemble import GAIN_OF_REWRITTEN, Request, build  # noqa: E402
 from model.build.errors import BuildError  # noqa: E402
 from model.build.exporting import EXPORTERS, Exporter, NothingToGain, export  # noqa: E402
 from model.build.source import of_keras  # noqa: E402
@@ -175,13 +175,13 @@ def test_the_build_tries_it_and_keeps_it_where_it_is_faster(tmp_path: Path) -> N
     assert found.tolerance == plain.tolerance
     assert found.largest is not None
     assert found.largest < 1e-4
-    faster = found.milliseconds["1"] < plain.milliseconds["1"]
+    faster = found.milliseconds["1"] <= GAIN_OF_REWRITTEN * plain.milliseconds["1"]
     assert ("litert-winograd" in bundle.engines) is faster
     assert (bundle.folder / "model.winograd.tflite").exists() is faster
     if faster:
         bundle.prove(engines.load("litert-winograd", bundle.folder / "model.winograd.tflite"), "litert-winograd")
     else:
-        assert found.reason == "slower than litert"
+        assert found.reason in ("slower than litert", "hardly faster than litert")
 
 
 def test_one_that_differs_is_thrown_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
