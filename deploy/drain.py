@@ -6,9 +6,29 @@ A worker cannot tell a stop from a reload, so the master does it. gunicorn finds
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+
+def heed_at_birth(arbiter: Any) -> None:
+    """Let a worker end that is told to before it has handlers of its own.
+
+    It is forked with its master's, which note the signal in a queue that nobody in the worker reads: it would go on,
+    and be killed with its requests when the master's patience is over. Nothing is lost with one that has just begun.
+    """
+    note = arbiter.signal
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == arbiter.pid:
+            note(number, frame)
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    arbiter.signal = heed
 
 
 def install(arbiter: Any, mark: Path, seconds: float) -> None:

@@ -104,6 +104,7 @@ def on_starting(server):
 
     Most of it is frozen already.
     """
+    _drain.heed_at_birth(server)
     gc.collect()
     gc.freeze()
 

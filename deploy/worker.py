@@ -93,7 +93,8 @@ class Worker(Connections):
 
     def is_parent_alive(self) -> bool:
         """Without a master a worker stops, and says so to its clients as it does whenever it stops."""
-        self.alive = self.alive and super().is_parent_alive()
+        if not super().is_parent_alive():  # never `self.alive = self.alive and ...`: SIGTERM may come in between
+            self.alive = False
         return self.alive
 
     def _cap_keepalive(self, deadline: float) -> None:

@@ -246,6 +246,30 @@ def test_term_does_not_wait_for_silent_clients(start_service: Callable[..., Serv
         assert base.process.wait(25) == 0
 
 
+def test_term_reaches_a_worker_that_is_just_forked(tmp_path: Path) -> None:
+    """It has its master's handlers then, which do nothing in it."""
+    conf = tmp_path / "slow_birth.conf.py"
+    shipped = ROOT / "deploy" / "gunicorn.conf.py"
+    conf.write_text(
+        f"__file__ = {str(shipped)!r}\n{shipped.read_text()}\n\n"
+        "def post_fork(server, worker):\n"
+        "    import time\n"
+        "    server.log.info('being born')\n"
+        "    end = time.monotonic() + 60\n"
+        "    while time.monotonic() < end:\n"
+        "        time.sleep(0.1)\n"
+    )
+    log = tmp_path / "log"
+    environment = servers.clean_environment(bind="127.0.0.1:0", workers=2)
+    command = [sys.executable, "-m", "gunicorn", "--config", str(conf)]
+    with servers.running(command, log, cwd=ROOT, env=environment) as process:
+        wait_for(lambda: log.exists() and log.read_text().count("being born") == 2, "two workers")
+        workers = psutil.Process(process.pid).children()
+        process.terminate()
+        assert process.wait(20) == 0  # its patience with workers is 30 s
+        wait_for(lambda: not any(worker.is_running() for worker in workers), "the workers to end")
+
+
 def test_wrong_settings_end_the_start_and_name_every_problem(tmp_path: Path) -> None:
     log = tmp_path / "log"
     environment = servers.clean_environment(port="x", workers=-1, colour="red")
