@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from . import door
+
 
 def heed_at_birth(arbiter: Any) -> None:
     """Let a worker end that is told to before it has handlers of its own.
@@ -37,11 +39,16 @@ def install(arbiter: Any, mark: Path, seconds: float) -> None:
     Requests are answered all the while. A second SIGTERM stops at once and gracefully, as without this; so do SIGINT
     and SIGQUIT in their own way. Where USR2 has started a successor on the same sockets, nobody leaves: no delay.
     """
-    stop = type(arbiter).handle_term.__get__(arbiter)
+    leave = type(arbiter).handle_term.__get__(arbiter)
+
+    def stop() -> None:
+        if not (arbiter.systemd or arbiter.reexec_pid or arbiter.master_pid):  # nobody else listens on these sockets
+            door.shut(arbiter.LISTENERS)
+        leave()  # raises, which is how gunicorn's main loop ends
 
     def term() -> None:
         if not seconds or mark.exists() or arbiter.reexec_pid:
-            stop()  # raises, which is how gunicorn's main loop ends
+            stop()
         try:
             mark.touch()
         except OSError as full:
