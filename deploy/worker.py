@@ -27,7 +27,10 @@ from .clients import TICK_SECONDS, is_gone, parser_of
 from .connections import Connections
 
 NOTIFY_SECONDS = 0.5
-LOOK_SECONDS = 0.02  # how often a busy worker looks for new requests, to refuse at once those that it has no time for
+# How often a busy worker looks for new requests, to refuse at once those that it has no time for. Each look costs the
+# next answers what the caches held: at ten times the load 0.91 of the best are given with 0.04, 0.84 with 0.02 (ten
+# runs of each, in turns), and who is refused hears of it after 29 instead of 14 ms (`python -m loadtest.overload`).
+LOOK_SECONDS = 0.04  # and a tenth of a request's deadline at most
 _CONFIG = "gunicorn.config"  # where hooks live that do nothing
 
 
@@ -65,6 +68,7 @@ class Worker(Connections):
         self.gathers, self.gathering = self.parts["store"].gathers, False
         self.free_since = -math.inf  # when the last piece of work ended
         self.waiting: deque[Job] = deque()
+        self.look = min(LOOK_SECONDS, self.admission.deadline / 10)
         hooks = (self.cfg.pre_request, self.cfg.post_request)
         if self.log.access_log_enabled or self.cfg.statsd_host or any(hook.__module__ != _CONFIG for hook in hooks):
             self.express = None
@@ -148,10 +152,9 @@ class Worker(Connections):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look who is there, then work until it is time to look again."""
-        if not self.waiting:
-            patience = timeout
-        else:
-            patience = LOOK_SECONDS if self.gathering and self.busy >= self.cfg.threads else 0
+        patience = timeout
+        if self.waiting:
+            patience = self.look if self.gathering and self.busy >= self.cfg.threads else 0
         if (left := self.others_turn - time.monotonic()) > 0:
             self.set_accept_enabled(False)  # the main loop enables it again
             patience = min(patience, left)
@@ -163,7 +166,7 @@ class Worker(Connections):
         for part in (self.heads, self.bodies):
             for conn in part.late(now):
                 self.read_on(conn, part.end(conn).sent(), late=True)
-        until = now + LOOK_SECONDS
+        until = now + self.look
         while self.waiting and now < until:
             in_time = self.admission.in_time(now, self.waiting[0].expiry)
             if in_time and self.gathering and self.busy >= self.cfg.threads:
@@ -173,7 +176,7 @@ class Worker(Connections):
             self.recorder.busy = bool(self.waiting)
             if not in_time:
                 self.refuse(job, "deadline_exceeded")
-            elif (_is_local(job.conn) or now > job.arrived + LOOK_SECONDS) and is_gone(job.conn.sock):
+            elif (_is_local(job.conn) or now > job.arrived + self.look) and is_gone(job.conn.sock):
                 self.refuse(job, "client_gone")
             elif self.gathering:
                 self.leave_poller(job.conn)

@@ -3,6 +3,9 @@
 A closed-loop one (wrk) sends the next request when the last is answered, and so slows down with the server: it cannot
 show an overload. Times count from when a request was due, so that a generator that falls behind does not flatter the
 server (Tene, "How NOT to Measure Latency", 2013). One thread, one process, plain sockets.
+
+It never sleeps: a server on this machine would else pay for waking it with each answer, which clients on other machines
+do not ask of it, and a core that rests lends its strength to its neighbour, the more so the less is asked.
 """
 
 from __future__ import annotations
@@ -77,8 +80,7 @@ class _Generator:
             if now > seconds + _PATIENCE:
                 self.outcome.others["no answer"] += waiting + total - self.outcome.offered
                 break
-            due = self.outcome.offered / rate - now if self.outcome.offered < total else 0.1
-            for number, event in self.poller.poll(min(max(due, 0.0), 0.1)):
+            for number, event in self.poller.poll(0):
                 connection = self.open[number]
                 if event & select.EPOLLOUT and connection.unsent:
                     self.send(connection)
