@@ -22,7 +22,7 @@ from .. import disk
 from .. import golden as kept_golden
 from ..bundle import Bundle, Candidate, File
 from ..preprocess import Preprocessing
-from . import child, exporting, golden, labels, measuring, probes, proof, reference, scores
+from . import child, exporting, golden, held_out, labels, measuring, probes, proof, reference, scores
 from .errors import BuildError
 from .exporting import EXPORTERS, FASTER, QUANTIZED, Exporter, is_exact
 from .macs import multiply_adds
@@ -32,8 +32,9 @@ from .workplace import work_folder
 SPARE = 100_000_000  # bytes that stay free on the disk
 COPIES = 9  # of the weights while building: source, graph, candidates
 Step = Callable[[str], AbstractContextManager[None]]
-Compare = Callable[[Sequence[np.ndarray]], proof.Comparison]
+Compare = Callable[..., proof.Comparison]  # of the answers to all rows, or else to those of the given numbers
 EDGES = "probes.npz"
+SAMPLES = "samples.npz"
 # TensorFlow takes some 700 MB of each worker and 2 GB of a node's disk: Keras itself has to be that much faster.
 GAIN = 0.9  # its time as a part of another's
 GAIN_OF_REWRITTEN = 0.97  # likewise of a file made from another's: it is larger, and measurements differ by so much
@@ -100,14 +101,16 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
             outputs = reference.outputs(source, wanted)
             labels.check(request.labels, outputs[0])
             np.savez(scratch / "inputs.npz", **_named("input", asked.inputs))
+            rows = held_out.rows(len(asked.inputs[0]), asked.own)
+            np.savez(scratch / SAMPLES, **_named("input", [values[rows.calibrated] for values in asked.inputs]))
             np.savez(scratch / EDGES, **_named("input", probes.in_rows(asked.probes)))
             inputs, answers = ([values[: asked.golden] for values in arrays] for arrays in (asked.inputs, wanted))
             kept_golden.write(work / "golden.npz", _named("input", inputs) | _named("output", answers))
         with step("Saving the model"):
             saved = _save_reference(source, work, scratch / "graph")
         middle = _middle(request, wanted[0])
-        compare = functools.partial(proof.compare, wanted=wanted, middle=middle)
-        candidates = [_tried("keras", lambda: saved, scratch, asked, compare, step)]
+        compare = functools.partial(_compared, wanted=wanted, middle=middle)
+        candidates = [_tried("keras", lambda: saved, scratch, asked, compare, step, rows)]
         _check_reference(candidates[0], source, asked)
         files = {"keras": saved}
         for engine, exporter in _wanted(exporters, request.quantize).items():
@@ -115,7 +118,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
                 continue
             make = _maker(engine, exporter, scratch, work, step)
             try:
-                found = _tried(engine, make, scratch, asked, compare, step)
+                found = _tried(engine, make, scratch, asked, compare, step, rows)
             except exporting.NothingToGain:
                 if engine != request.engine:
                     continue
@@ -141,7 +144,7 @@ def _made(source: Source, request: Request, work: Path, exporters: Mapping[str, 
         default_engine=chosen,
         golden=File.of(work / "golden.npz"),
         tolerance=proof.TOLERANCE,
-        built=_how(source) | asked.told | request.built_from,
+        built=_how(source) | asked.told | _calibrated(rows, asked.own, request) | request.built_from,
         candidates=tuple(_told(candidate, chosen, candidates) for candidate in candidates),
     )
 
@@ -188,13 +191,29 @@ def _wanted(exporters: Mapping[str, Exporter], quantize: Sequence[str]) -> dict[
 def _maker(engine: str, exporter: Exporter, scratch: Path, work: Path, step: Step) -> Callable[[], Path]:
     def make() -> Path:
         with step(f"Exporting to {engine}"):
-            return exporting.export(exporter, scratch / "graph", scratch / "inputs.npz", work)
+            return exporting.export(exporter, scratch / "graph", scratch / SAMPLES, work)
 
     return make
 
 
+def _compared(
+    answers: Sequence[np.ndarray],
+    rows: np.ndarray | slice = slice(None),
+    *,
+    wanted: Sequence[np.ndarray],
+    middle: float | None,
+) -> proof.Comparison:
+    return proof.compare([values[rows] for values in answers], [values[rows] for values in wanted], middle)
+
+
 def _tried(
-    engine: str, make: Callable[[], Path], scratch: Path, asked: reference.Reference, compare: Compare, step: Step
+    engine: str,
+    make: Callable[[], Path],
+    scratch: Path,
+    asked: reference.Reference,
+    compare: Compare,
+    step: Step,
+    rows: held_out.Rows,
 ) -> Candidate:
     exact = is_exact(engine)
     edges = asked.probes if exact and engine != "keras" else []  # Keras is itself, fewer bits hold fewer numbers
@@ -215,10 +234,12 @@ def _tried(
     except child.ChildFailed as failed:
         return Candidate(engine, "failed", f"run: {failed}", size)
     found = compare(answers)
+    fits = not found.problem and np.isfinite(found.largest)
+    shown = compare(answers, rows.measured) if fits and not exact else found
     figures = Candidate(
-        engine, "kept", "", size, _finite(found.largest), _finite(found.mean), None, found.agreement, times
+        engine, "kept", "", size, _finite(shown.largest), _finite(shown.mean), None, shown.agreement, times
     )
-    if not exact and not found.problem and np.isfinite(found.largest):
+    if fits and not exact:
         # Its weights have fewer bits: it is held to what it did here, and its loss is shown.
         return figures._replace(tolerance=max(2 * found.largest, proof.TOLERANCE))
     figures = figures._replace(tolerance=proof.TOLERANCE)
@@ -271,6 +292,14 @@ def _middle(request: Request, first: np.ndarray) -> float | None:
     if len(request.labels) != 2 or first.shape[1:] != (1,):
         return None
     return 0.0 if (request.scores or scores.usual(first)) == "sigmoid" else 0.5
+
+
+def _calibrated(rows: held_out.Rows, own: int, request: Request) -> dict[str, Any]:
+    """What the bundle says of the rows that 8 bits saw."""
+    if "int8" not in request.quantize:
+        return {}
+    kind = "others" if rows.apart else "the same" if own else "random"
+    return {"int8": {"calibrated": len(rows.calibrated), "measured": len(rows.measured), "measured_on": kind}}
 
 
 def _space(source: Source) -> int:

@@ -25,6 +25,7 @@ Arrays = list[np.ndarray]
 @dataclass(frozen=True)
 class Reference:
     """inputs, answers: first axis n, finite numbers alone. golden: how many rows, from the first, go into golden.npz.
+    own: how many, the last ones, are the user's: photos or rows of --inputs; the others are random.
 
     told: what the bundle says of them: `photos`, and `not_finite`, how many inputs fell out. probes: rows at the edges,
     for models that take no pictures.
@@ -33,6 +34,7 @@ class Reference:
     inputs: Arrays
     answers: Arrays
     golden: int
+    own: int
     told: dict[str, Any]
     probes: list[probes.Probe]
 
@@ -44,13 +46,13 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
     left, or the model does not run.
     """
     told: dict[str, Any] = {}
-    fallen = 0
+    fallen = drawn = 0
     if own is not None:
         inputs = list(own)
         answers, kept = _asked(source, inputs, "the rows of --inputs"), golden.kept(inputs)
     else:
         inputs, answers, fallen = _drawn(source, how)
-        kept = len(inputs[0])
+        kept = drawn = len(inputs[0])
     if photos is not None:
         if how is None:
             raise BuildError("--photos needs --preprocess: how a picture becomes the model's input.")
@@ -69,7 +71,7 @@ def ask(source: Source, how: Preprocessing | None, own: Sequence[np.ndarray] | N
         told["not_finite"] = fallen + int((~good).sum())
     inputs, answers = ([values[good] for values in arrays] for arrays in (inputs, answers))
     edges = probes.ask(functools.partial(_asked, source), inputs, source.vocabularies) if how is None else []
-    return Reference(inputs, answers, max(1, int(good[:kept].sum())), told, edges)
+    return Reference(inputs, answers, max(1, int(good[:kept].sum())), int(good[drawn:].sum()), told, edges)
 
 
 def outputs(source: Source, answers: Arrays) -> tuple[Tensor, ...]:

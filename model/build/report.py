@@ -16,7 +16,7 @@ from rich.table import Table
 
 from .. import extras
 from ..bundle import Bundle, Candidate, Tensor, largest_difference
-from . import scores
+from . import held_out, scores
 
 EVEN = 1e-3  # of the largest answer
 URL = "http://127.0.0.1:8000"
@@ -100,10 +100,25 @@ def reasons(bundle: Bundle) -> list[str]:
         "ms: one call with 1, 4 and 16 instances, one thread, on this machine.",
         f"largest, mean: difference from Keras as a part of its largest answer; {bundle.tolerance:g} is allowed.",
         *([seen] if seen else []),
+        *_eight_bits(bundle),
         *([f"Inputs left out, as Keras answers NaN or infinity to them: {dropped}."] if dropped else []),
         *why,
         *([note] if even else []),
     ]
+
+
+def _eight_bits(bundle: Bundle) -> list[str]:
+    """What the loss of 8 bits was measured on, and whether that says much."""
+    seen = bundle.built.get("int8")
+    if not seen:
+        return []
+    more = f"give {held_out.ENOUGH} {'photos' if bundle.preprocessing is not None else 'rows (--inputs)'} or more."
+    said = {
+        "others": f"calibrated on {seen['calibrated']} rows; its loss is of {seen['measured']} others.",
+        "the same": f"calibrated on the rows that its loss is of; to see it on others, {more}",
+        "random": f"calibrated on random rows, so that its loss on real ones may be larger: {more}",
+    }
+    return [f"litert-int8: {said[seen['measured_on']]}"]
 
 
 def doubts(bundle: Bundle) -> list[str]:
