@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,17 @@ import pytest
 from model.preprocess import Preprocessing
 from tests import servers
 from tests.servers import ROOT, Server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a test that fails, how the servers' logs end that were started last: files are gone where others run it."""
+    report = yield
+    if report.failed:
+        for log in servers.LOGS:
+            with contextlib.suppress(OSError):
+                report.sections.append((f"end of {log}", log.read_text(errors="replace")[-3000:]))
+    return report
 
 
 @pytest.fixture(scope="session")

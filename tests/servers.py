@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import http.client
@@ -38,6 +39,7 @@ SYSTEMD = (
 )
 START_SECONDS = 60  # a worker loads in under a second; a busy machine may take far longer
 STOP_SECONDS = 30
+LOGS: collections.deque[Path] = collections.deque(maxlen=3)  # of those started last, for tests that fail
 
 
 # --- Waiting and asking ---------------------------------------------------------------------------------------------
@@ -169,6 +171,7 @@ class Server:
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in a process group of its own; end all of it, whatever happens."""
+    LOGS.append(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **options
