@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _store(named: str | None) -> Path:
     """Relative to where the caller stands; the launcher is in its own folder by now."""
     named = named or os.environ.get("KILN_STORE")
-    return Path(os.environ.get("KILN_CWD", ""), named) if named else SHIPPED
+    return Path(os.environ.get("KILN_CWD", ""), named).resolve() if named else SHIPPED
 
 
 def _list(store: Path, options: argparse.Namespace) -> int:
