@@ -25,10 +25,12 @@ from model.build.assemble import Request, build  # noqa: E402
 from model.build.child import ChildFailed  # noqa: E402
 from model.build.errors import BuildError, reason  # noqa: E402
 from model.build.exporting import EXPORTERS, Exporter, export  # noqa: E402
+from model.build.scores import usual  # noqa: E402
 from model.build.source import Source, of_keras  # noqa: E402
 from model.build.workplace import work_folder  # noqa: E402
 from model.bundle import Bundle, Tensor  # noqa: E402
 from model.preprocess import Preprocessing  # noqa: E402
+from tests import bundles as made_bundles  # noqa: E402
 
 pytestmark = [
     pytest.mark.unit,
@@ -452,8 +454,12 @@ def test_scores_that_are_no_probabilities_are_told(
 ) -> None:
     small, half = keras.initializers.RandomUniform(-0.01, 0.01, seed=13), keras.initializers.Constant(0.25)
     layer = keras.layers.Dense(units, last, kernel_initializer=small, bias_initializer=half)
-    model = keras.Sequential([keras.Input((6,)), layer])
-    bundle = build(of_keras(model), Request(tmp_path, "m", "1", ("cat", "dog"), scores=scores), exporters={})
+    rows = keras.Input((6,))
+    model = keras.Model(rows, layer(rows))
+    made = made_bundles.make(
+        tmp_path, "m", "1", model, labels=("cat", "dog"), built={"parameters": 1, "multiply_adds": 1}
+    )
+    bundle = made._replace(scores=scores or usual(made.golden_tensors()[1][0]))
     found = report.doubts(bundle)
     assert len(found) == bool(told)
     assert told in "".join(found)
