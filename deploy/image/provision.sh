@@ -35,6 +35,9 @@ parts=(app model deploy api.py gunicorn.conf.py requirements docs "${pages[@]}" 
 if [[ ${1-} == --packages ]]; then
     printf '%s\n' "${packages[@]}"
     exit
+elif [[ ${1-} == --help ]]; then
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+    exit
 fi
 problems=()
 [[ $# -eq 0 ]] || problems+=("unknown argument $1: the head of this file says how to use it")
@@ -67,6 +70,12 @@ fi
 
 # shellcheck source=deploy/image/blocks.sh
 . "$source/deploy/image/blocks.sh"
+
+exec 9>/run/kiln-provision.lock
+flock -n 9 || {
+    say "another run is under way; this one begins when it has ended"
+    flock 9
+}
 
 # --- Code and Python environment: beside what is in force, then in force together ---------------------------------------
 
@@ -158,7 +167,8 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed."
 if booted; then
-    nginx -t -q || die "nginx refuses the configuration that is there."
+    # Where the owner's folder brings another, that one is tested below, before it takes its place.
+    [[ -n $own && -f $own/etc/nginx/nginx.conf ]] || nginx -t -q || die "nginx refuses the configuration that is there."
     nginx -t -q -c "$source/deploy/nginx.conf" || die "nginx refuses the configuration that ships."
 fi
 
@@ -221,7 +231,15 @@ if [[ ! -f $venv/.complete ]]; then
     changed "$venv"
 fi
 
-commit=${KILN_COMMIT:-$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)}
+commit=${KILN_COMMIT-}
+if [[ -z $commit && -e $source/.git ]]; then
+    commit=$(git -C "$source" describe --always --abbrev=40 --dirty --exclude='*' 2>"$staged/git") ||
+        say "NOTE: git does not say which commit this is ($(tail -n 1 "$staged/git")). KILN_COMMIT=... names it."
+fi
+if [[ -z $commit && ${#new[@]} -eq 0 && -f $home/BUILD ]]; then # the code is what it was, and so is its name
+    commit=$(sed -n 's/.*"commit": "\([^"]*\)".*/\1/p' "$home/BUILD")
+fi
+commit=${commit:-unknown}
 build_is_wrong() { [[ $commit != unknown ]] && ! grep -qsF "\"commit\": \"$commit\"" "$home/BUILD"; }
 
 if [[ ${#new[@]} -gt 0 || $venv_before != "${venv##*/}" ]] || noted code || build_is_wrong; then
@@ -252,9 +270,18 @@ conffile "$source/deploy/nginx.conf" /etc/nginx/nginx.conf 0644 root:root
 note nginx-reload
 take_own /etc/nginx/tls 0600 root
 note nginx-reload
+if [[ -n $own && -f $own/etc/nginx/nginx.conf ]]; then
+    tried=/etc/nginx/nginx.conf.new # there, because what it includes may be named from there
+    install -m 0644 "$own/etc/nginx/nginx.conf" "$tried"
+    nginx -t -q -c "$tried" || {
+        rm "$tried"
+        die "nginx refuses the configuration in $own; the one before stays."
+    }
+    rm "$tried"
+fi
 take_own /etc/nginx/nginx.conf 0644 root
 note nginx-reload
-[[ -z $own ]] || nginx -t -q || die "nginx refuses the configuration in $own."
+[[ -z $own ]] || nginx -t -q || die "nginx refuses its configuration with the files in $own."
 
 step "systemd: the units, and fences around nginx"
 file "$source/deploy/systemd/kiln.service" /etc/systemd/system/kiln.service 0644 root:root

@@ -288,6 +288,20 @@ def test_the_templates_execute_nothing_below_run() -> None:
         )
 
 
+def test_no_image_is_made_of_a_machine_on_which_something_failed(tmp_path: Path) -> None:
+    """The script as Packer writes and starts it: it ends with the first line that fails."""
+    [build] = templates()["kiln.pkr.hcl"]["build"]
+    steps = [step for one in build["provisioner"] for step in one.values() if len(step.get("inline", [])) > 1]
+    assert steps
+    for step in steps:
+        script = tmp_path / "script.sh"
+        script.write_text("#!/bin/sh\nfalse\ntouch sealed\n")
+        command = step["execute_command"].strip('"').replace("{{ .Vars }}", "").replace("sudo -E", "")
+        command = command.replace("{{ .Path }}", str(script))
+        assert subprocess.run(["bash", "-c", command], cwd=tmp_path).returncode != 0
+        assert not (tmp_path / "sealed").exists()
+
+
 def test_each_variable_of_the_templates_is_declared_and_used() -> None:
     text = "".join(file.read_text() for file in (IMAGE / "packer").glob("*.pkr.hcl"))
     assert set(re.findall(r"\bvar\.(\w+)", text)) == set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))

@@ -58,7 +58,9 @@ build {
   }
 
   provisioner "shell" {
-    execute_command = "{{ .Vars }} sudo -E bash '{{ .Path }}'"
+    # -e here too: read by a bash that is named, the script's first line counts for nothing, and without it the image
+    # of a machine on which something failed would be made all the same.
+    execute_command = "{{ .Vars }} sudo -E bash -e '{{ .Path }}'"
     environment_vars = [
       "KILN_COMMIT=${var.commit}",
       "KILN_EXTRAS=${var.extras}",
