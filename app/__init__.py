@@ -44,7 +44,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
     # While the models load.
     from flask import Flask
 
-    from . import dialects, routes
+    from . import collector, dialects, routes
     from .admission import Admission
     from .express import Express
     from .rule import QuickRule
@@ -67,6 +67,7 @@ def create_app(config: settings.Settings | None = None) -> Flask:
         "admission": Admission(config.deadline, recorder),
         "recorder": recorder,
     }
+    collector.install(app)
     dialects.install(app, spoken)
     request_id.install(app, spoken.offered_id)
     recording.install(app, recorder)

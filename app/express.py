@@ -18,6 +18,8 @@ from .telemetry import request_id
 from .telemetry.recording import Recorder
 from .telemetry.timing import Timing
 
+MOST = 1 << 20  # bytes of a body: a larger one gains nothing by it, and would be read twice where it is wrong
+
 
 class Express:
     """Answers what the dialects have a quick way for.
@@ -36,7 +38,7 @@ class Express:
     ) -> None:
         self._dialects = dialects
         self._quick = {each.name: each.quick(store, settings) for each in dialects if each.quick}
-        self._most = settings.max_body_bytes
+        self._most = min(MOST, settings.max_body_bytes)
         self._recorder = recorder
         self._passes = passes
 

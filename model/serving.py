@@ -60,10 +60,15 @@ class Serving(NamedTuple):
 
     def missing(self, there: Collection[str]) -> str:
         """What it names that is not among the versions `there`, for people; empty where all is there."""
+        return self.unmet(lambda number: "" if number in there else "is not in the store")
+
+    def unmet(self, why: Callable[[str], str]) -> str:
+        """What it names and cannot have, for people; empty where nothing is amiss. why: a version -> what keeps it from
+        answering, as in "is not in the store"; empty where nothing does."""
         named = [(f"label {label!r}", number) for label, number in self.labels.items()]
         named += [("split", key) for key in self.split if key not in self.labels]
         return "; ".join(
-            f"{what} names version {number}, which is not in the store" for what, number in named if number not in there
+            f"{what} names version {number}, which {reason}" for what, number in named if (reason := why(number))
         )
 
 

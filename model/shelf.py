@@ -24,7 +24,7 @@ class Shelf:
         self.slots: dict[str, Slot] = {}
         self._serving = serving.Serving()
         self._fault = ""  # why the disk, or what is declared there, is not followed
-        self._missing = ""  # versions that are declared and not there
+        self._unmet = ""  # versions that are declared and not there, or have failed
         self._in_force: dict[str, str] = {}  # label -> version that answers for it; AVAILABLE ones alone
 
     def look(self) -> None:
@@ -37,19 +37,14 @@ class Shelf:
             fault = disk.named_within(self._store, error.message)
         except OSError as error:
             fault = disk.why_unreadable(error, self.folder, self._store)
-        missing = self._serving.missing([number for number, slot in self.slots.items() if slot.there])
-        if missing:
-            missing = f"{self.name}/{serving.FILE}: {missing}"
         if fault and fault != self._fault and self.slots:  # without any, it is the reason that is told
             logger.error("model %s goes on as before: %s", self.name, fault)
-        if missing and missing != self._missing:
-            logger.warning("model %s: %s", self.name, missing)
-        self._fault, self._missing = fault, missing
+        self._fault = fault
 
     @property
     def problem(self) -> str:
         """Why what is declared is not in force, or not all of it."""
-        return self._fault or self._missing
+        return self._fault or self._unmet
 
     def _look_at_versions(self) -> None:
         found = disk.versions(self.folder)
@@ -78,7 +73,24 @@ class Shelf:
             self._in_force = self._labels_in_force()
         for number in [number for number, slot in self.slots.items() if self._is_gone(slot)]:
             del self.slots[number]
+        self._tell_unmet()
         return table.make(self.name, self._versions(wanted), self._serving, self._in_force, self.problem)
+
+    def _tell_unmet(self) -> None:
+        unmet = self._serving.unmet(self._why_not)
+        if unmet:
+            unmet = f"{self.name}/{serving.FILE}: {unmet}"
+        if unmet and unmet != self._unmet:
+            logger.warning("model %s: %s", self.name, unmet)
+        self._unmet = unmet
+
+    def _why_not(self, number: str) -> str:
+        """See Serving.unmet."""
+        slot = self.slots.get(number)
+        if slot is None or not slot.there:
+            return "is not in the store"
+        version = slot.version(self.name, "")
+        return f"is at its END: {version.reason}" if version.failed else ""
 
     @property
     def loading(self) -> bool:

@@ -37,6 +37,9 @@ die() {
 
 while [[ $# -gt 0 ]]; do
     case $1 in
+        --target | --suite | --out | --cache | --own | --with) [[ $# -gt 1 ]] || die "$1 needs a value" ;;
+    esac
+    case $1 in
         --target) target=${2-} && shift ;;
         --suite) suite=${2-} && shift ;;
         --out) out=${2-} && shift ;;
@@ -267,7 +270,10 @@ esac
 [[ -z $boot_test || $target == qcow2 ]] || die "--boot-test is for --target qcow2"
 commit=$(git -C "$root" describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null || echo unknown)
 case $out in /*) ;; *) out=${KILN_CWD:-$PWD}/$out ;; esac # the launcher starts this in the project's folder
-if [[ -n $own ]]; then own=$(cd "${KILN_CWD:-.}" && cd "$own" && pwd -P) || die "--own: $own is no folder"; fi
+if [[ -n $own ]]; then
+    (cd "${KILN_CWD:-.}" && cd "$own") 2>/dev/null || die "--own: $own is no folder"
+    own=$(cd "${KILN_CWD:-.}" && cd "$own" && pwd -P)
+fi
 mkdir -p "$out" "$cache"
 out=$(cd "$out" && pwd -P)
 exec 9>"$cache/lock" # two at once would write the same cache

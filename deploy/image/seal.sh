@@ -22,7 +22,8 @@ if command -v cloud-init >/dev/null; then cloud-init clean --logs --seed; fi
 
 # Who built it: keys, credentials, what was typed.
 for home in /root /home/*; do
-    rm -rf "$home"/.ssh/* "$home"/.{git-credentials,gitconfig,netrc,pypirc,aws,azure,docker} \
+    rm -rf "$home"/.ssh/* "$home"/.{git-credentials,gitconfig,netrc,pypirc,npmrc,pgpass,my.cnf,gnupg} \
+        "$home"/.{aws,azure,docker,kube,terraform.d} \
         "$home"/.config/{git,gh,gcloud,pip} "$home"/.wget-hsts
 done
 histories=''

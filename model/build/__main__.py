@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import re
 import signal
 import sys
 import tempfile
 import traceback
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +154,7 @@ def _from_caller(options: argparse.Namespace) -> None:
 def _build(options: argparse.Namespace, stop: Stop) -> None:
     from rich.console import Console
 
-    from .. import families
+    from .. import families, quiet
     from ..errors import ModelError
     from . import labels
     from .errors import BuildError
@@ -178,8 +176,7 @@ def _build(options: argparse.Namespace, stop: Stop) -> None:
 
     from .report import Steps, as_json, curl, description, doubts, on_a_node, reasons, run, table
 
-    _quiet()
-    with Steps(Console(stderr=True), stop.check) as steps:
+    with quiet.native_code(), Steps(Console(stderr=True), stop.check) as steps:
         with steps.step("Starting TensorFlow"):
             from . import assemble, golden, loaders
         with steps.step("Loading the model"):
@@ -245,6 +242,7 @@ def _problems(options: argparse.Namespace) -> list[str]:
     """What is wrong with the other options, each in a sentence."""
     from .. import disk
     from ..policy import is_number
+    from .exporting import QUANTIZED
 
     found = []
     if not disk.is_name(options.name) or len(options.name) > LONGEST_NAME:
@@ -253,11 +251,15 @@ def _problems(options: argparse.Namespace) -> list[str]:
             "a letter or digit first."
         )
     if options.version and not is_number(options.version):
-        found.append(f"--version {options.version!r} is no whole number like 3.")
+        found.append(
+            f"--version {options.version!r} is no whole number like 3, without a zero before it, of 18 digits at most."
+        )
     elif (target := options.store / options.name / options.version).exists() and options.version:
         found.append(f"{target} exists. Choose another version or remove it first.")
     if options.scores not in ("", "as_is") and not options.labels:
         found.append(f"--scores {options.scores} needs --labels: without them the values are answered as they are.")
+    if (kind := options.engine.removeprefix("litert-")) in QUANTIZED and kind not in options.quantize:
+        found.append(f"--engine {options.engine} needs --quantize {kind}.")
     if options.photos is not None and not options.photos.is_dir():
         found.append(f"--photos: {options.photos} is no folder.")
     if not options.path.startswith("keras.applications:") and not Path(options.path).exists():
@@ -267,16 +269,6 @@ def _problems(options: argparse.Namespace) -> list[str]:
     if options.weights is not None and not options.weights.is_file():
         found.append(f"--weights: {options.weights} does not exist.")
     return found
-
-
-def _quiet() -> None:
-    """Keep what TensorFlow's native code writes off the terminal; what Python writes still comes."""
-    terminal = os.fdopen(os.dup(2), "w", buffering=1)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    sys.stderr = terminal
-    warnings.simplefilter("ignore")  # of libraries among themselves
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import disk
+from .. import disk, quiet
 from ..errors import ModelError
 from ..policy import newest_first
 from ..serving import STABLE
@@ -50,9 +50,13 @@ def _store(named: str | None) -> Path:
     return Path(os.environ.get("KILN_CWD", ""), named).resolve() if named else SHIPPED
 
 
-def _list(store: Path, options: argparse.Namespace) -> int:
+def _check(store: Path) -> None:
     if not store.is_dir():
         raise ModelError(f"There is no store at {store}. Name another with --store.")
+
+
+def _list(store: Path, options: argparse.Namespace) -> int:
+    _check(store)
     models = [shown.model(store, name) for name in disk.names(store)]
     if options.json:
         _print_json(models)
@@ -87,6 +91,7 @@ def _inspect(store: Path, options: argparse.Namespace) -> int:
 
 
 def _verify(store: Path, options: argparse.Namespace) -> int:
+    _check(store)
     names = [options.name] if options.name else disk.names(store)
     if options.name:
         shown.chosen(store, options.name, options.version)
@@ -94,7 +99,8 @@ def _verify(store: Path, options: argparse.Namespace) -> int:
     for name in names:
         try:
             numbers = [options.version] if options.version else newest_first(disk.versions(store / name))
-            found += [proof.of(store / name / number) for number in numbers]
+            with quiet.native_code():
+                found += [proof.of(store / name / number) for number in numbers]
         except OSError as fault:
             reason = disk.why_unreadable(fault, store / name, store)
             found.append({"model": name, "version": "", "good": False, "reason": reason, "engines": {}})

@@ -291,6 +291,25 @@ def test_a_label_that_names_no_version_there_is_told_once(tmp_path: Path, caplog
     assert store.problem("catdog") == ""
 
 
+def test_a_label_that_names_a_version_which_fails_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stores.add(tmp_path, "1")
+    stores.lie(stores.add(tmp_path, "2"))
+    declare(tmp_path, labels={"stable": "1"})
+    store = opened(tmp_path)
+    assert (answering(store), store.problem("catdog")) == ("1", "")
+    declare(tmp_path, labels={"stable": "2"})
+    for _ in range(3):
+        store.load()
+    assert (answering(store), store.labels("catdog")) == ("1", {"stable": "1"})
+    said = store.problem("catdog")
+    assert said.startswith("catdog/serving.json: label 'stable' names version 2, which is at its END: ")
+    assert "golden answers differ" in said
+    assert caplog.text.count(said) == 1
+    declare(tmp_path, labels={"stable": "1"})
+    store.load()
+    assert store.problem("catdog") == ""
+
+
 def test_a_labelled_version_that_is_removed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = stores.add(tmp_path, "1")
     stores.add(tmp_path, "2")
