@@ -294,6 +294,35 @@ def test_what_is_the_owners_is_taken_and_stays(node: Node) -> None:
     assert node.is_ready()
 
 
+def test_an_nginx_conf_that_is_refused_is_never_in_place(node: Node) -> None:
+    conf = "/etc/nginx/nginx.conf"
+    before = node.out("cat", conf)
+    node.run("sh", "-c", "mkdir -p /tmp/own/etc/nginx && echo 'http {' >/tmp/own/etc/nginx/nginx.conf")
+    try:
+        failed = node.run("env", "KILN_OWN=/tmp/own", PROVISION, check=False)
+        assert failed.returncode == 1
+        assert "nginx refuses the configuration in /tmp/own; the one before stays." in failed.stderr
+        assert node.out("cat", conf) == before
+        node.run("cp", "/opt/kiln/deploy/nginx.conf", "/tmp/own/etc/nginx/nginx.conf")
+        node.run("sh", "-c", f"echo 'broken {{' >{conf}")
+        node.run("env", "KILN_OWN=/tmp/own", PROVISION)  # with a good one, whatever is there
+        node.run("nginx", "-t", "-q")
+    finally:
+        node.run("rm", "-rf", "/tmp/own")
+        node.run("cp", "/opt/kiln/deploy/nginx.conf", conf)
+    assert node.out(PROVISION).splitlines()[-1] == "provision: changed: 0"
+
+
+def test_of_two_runs_at_once_one_waits_for_the_other(node: Node) -> None:
+    node.run("sh", "-c", "echo broken >/opt/kiln/app/routes.py")
+    both = f"{PROVISION} >/tmp/one 2>&1 & {PROVISION} >/tmp/two 2>&1; second=$?; wait $! && exit $second"
+    node.run("sh", "-c", both)
+    said = [node.out("cat", f"/tmp/{name}") for name in ("one", "two")]
+    assert sorted(text.splitlines()[-1] for text in said) == ["provision: changed: 0", "provision: changed: 2"], said
+    assert sum("another run is under way" in text for text in said) == 1
+    assert node.is_ready()
+
+
 def socket_in_force(node: Node) -> tuple[str, str]:
     """(backlog, inode) of the socket itself; systemctl shows the file's words once they are read."""
     fields = node.out("ss", "--no-header", "--listening", "--unix", "src", "/run/kiln/kiln.sock").split()
