@@ -465,6 +465,27 @@ def test_the_store(tmp_path: Path) -> None:
     assert "model.tflite is incomplete" in problems(store.check(make(tmp_path, store=folder)))
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "golden.npz"])
+def test_a_damaged_file_of_the_right_size(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(Settings().store, folder)
+    file = folder / "catdog" / "1" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    found = problems(store.check(make(tmp_path, store=folder)))
+    assert f"{file} is not the file that was built" in found
+    assert "a restart will not come up with it" in found
+
+
+def test_a_damaged_version_that_is_not_loaded_is_no_problem(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(Settings().store, folder)
+    shutil.copytree(folder / "catdog" / "1", folder / "catdog" / "2")
+    (folder / "catdog" / "1" / "golden.npz").write_bytes(b"")
+    assert problems(store.check(make(tmp_path, store=folder))) == ""
+
+
 def test_a_model_whose_engine_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(engines._PACKAGES, "keras", "not_in_this_environment")
     assert problems(store.check(make(tmp_path))) == ""  # litert runs it

@@ -16,7 +16,7 @@ from ..findings import Finding, Findings, Level
 
 
 def check(chain: Chain) -> Findings:
-    """Look at every version that is to be loaded: its manifest, its files' sizes, and who may read them."""
+    """Look at every version that is to be loaded: its manifest, its files, and who may read them."""
     config = chain.settings
     try:
         names = disk.names(config.store)
@@ -25,41 +25,11 @@ def check(chain: Chain) -> Findings:
         return
     for name in sorted({config.model, *config.models} - set(names)):
         yield _problem(f"{config.store} has no model {name!r}.", "Copy its bundle there, or correct KILN_MODEL(S).")
-    wrong = False
-    for name in _to_serve(chain, names):
-        try:
-            if problem := _declared_wrong(config.store / name):
-                wrong = True
-                yield _problem(f"{config.store}: {problem}.", "Correct it; kiln models use NAME VERSION moves a label.")
-        except OSError as fault:
-            wrong = True
-            yield _unreadable(fault, config.store / name, config.store)
-    for folder in to_load(chain):
-        try:
-            files = disk.stats(folder)
-            bundle = disk.read(folder)
-            disk.check_sizes(bundle, files)
-            if why := _obstacle(chain.user, folder, bundle):
-                wrong = True
-                yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
-            engine = engine_of(chain, bundle)
-            if package := engines.missing(engine):
-                wrong = True
-                message = (
-                    f"{bundle.name} version {bundle.version} is run by {engine}: the package {package} is not here."
-                )
-                yield _problem(message, engines.install(engine))
-        except BundleError as error:
-            wrong = True
-            yield _problem(
-                error.message,
-                "kiln models verify (./kiln in a checkout) says more; the version before serves meanwhile.",
-            )
-        except OSError as fault:
-            wrong = True
-            yield _unreadable(fault, folder, config.store)
-    if not wrong:
-        yield Finding("store", Level.GOOD, f"{config.store}: every version to be loaded is there and can be read.")
+    found = [one for name in _to_serve(chain, names) for one in _of_model(config.store, name)]
+    found += [one for folder in to_load(chain) for one in _of_version(chain, folder)]
+    yield from found
+    if not found:
+        yield Finding("store", Level.GOOD, f"{config.store}: every version to be loaded is intact and can be read.")
 
 
 def to_load(chain: Chain) -> Iterator[Path]:
@@ -81,6 +51,35 @@ def to_load(chain: Chain) -> Iterator[Path]:
             continue  # the check has said so
         wanted = declared.policy.wanted(numbers) | set(declared.labels.values()) | set(declared.split)
         yield from (folder / number for number in sorted(wanted & set(numbers)))
+
+
+def _of_model(store: Path, name: str) -> Findings:
+    try:
+        if problem := _declared_wrong(store / name):
+            yield _problem(f"{store}: {problem}.", "Correct it; kiln models use NAME VERSION moves a label.")
+    except OSError as fault:
+        yield _unreadable(fault, store / name, store)
+
+
+def _of_version(chain: Chain, folder: Path) -> Findings:
+    try:
+        files = disk.stats(folder)
+        bundle = disk.read(folder)
+        disk.check_sizes(bundle, files)
+        for file in disk.files(bundle):
+            bundle.check_file(file)
+        if why := _obstacle(chain.user, folder, bundle):
+            yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
+        engine = engine_of(chain, bundle)
+        if package := engines.missing(engine):
+            message = f"{bundle.name} version {bundle.version} is run by {engine}: the package {package} is not here."
+            yield _problem(message, engines.install(engine))
+    except BundleError as error:
+        message = f"{error.message} What runs may have loaded it before; a restart will not come up with it."
+        remedy = "kiln models verify (./kiln in a checkout) says more; a version before it serves where there is one."
+        yield _problem(message, remedy)
+    except OSError as fault:
+        yield _unreadable(fault, folder, chain.settings.store)
 
 
 def engine_of(chain: Chain, bundle: Bundle) -> str:
