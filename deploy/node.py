@@ -17,7 +17,7 @@ from . import notify, trial
 from .doctor import environment_file, unit
 
 SETTINGS = Path("/etc/kiln/kiln.env")
-UNIT = Path("/etc/systemd/system/kiln.service")
+UNIT = unit.IN_FORCE
 SHIPPED_UNIT = Path(__file__).parent / "systemd" / UNIT.name
 ASK_SECONDS = 5.0  # for the service's own word
 COMMANDS = {"models": "model.cli.__main__", "keys": "app.keys.__main__", "doctor": "deploy.doctor.__main__"}

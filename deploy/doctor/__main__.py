@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import chain
+from . import chain, unit
 from .checks import ALL
 from .findings import Finding, Level
 
-NGINX, UNIT = Path("/etc/nginx/nginx.conf"), Path("/etc/systemd/system/kiln.service")
+NGINX, UNIT = Path("/etc/nginx/nginx.conf"), unit.IN_FORCE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import environment_file
 
+IN_FORCE = Path("/etc/systemd/system/kiln.service")  # the service's on a node
 _SPAN = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([A-Za-z\u00b5\u03bc]*)")  # systemd.time(7)
 _SECONDS = {
     name: seconds

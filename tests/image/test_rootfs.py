@@ -116,6 +116,7 @@ def test_the_node_has_a_command_that_knows_its_settings(node: Node) -> None:
         node.run("rm", "-f", "/etc/kiln/keys")
     doctor = node.run("kiln", "doctor", check=False)
     assert "PROBLEM" not in doctor.stdout, doctor.stdout
+    assert "units: nginx.service, kiln.service, kiln.socket run" in doctor.stdout, doctor.stdout
     assert node.out("getent", "hosts", "localhost")
 
 

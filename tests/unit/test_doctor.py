@@ -32,6 +32,7 @@ from deploy.doctor.checks import (
     sockets,
     store,
     timeouts,
+    units,
 )
 from deploy.doctor.findings import Findings, Level
 from model import engines
@@ -453,6 +454,74 @@ def test_a_tcp_address(tmp_path: Path) -> None:
         open_to_all = make(tmp_path, *upstream, bind="", port=port, host="0.0.0.0")
         assert "get past nginx" in problems(sockets.check(open_to_all))
     assert "Nobody answers" in problems(sockets.check(make(tmp_path, *upstream, bind="", port=port)))
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Chain]:
+    """A machine of systemd: its unit is in force, and a systemctl of ours says that all is well but for one answer."""
+
+    def made(but: str = "") -> Chain:
+        program = tmp_path / "systemctl"
+        program.write_text(
+            f'#!/bin/sh\ncase "$1 $2" in {but}\n"is-active "*) echo active;; "is-enabled "*) echo enabled;; esac\n'
+        )
+        program.chmod(0o755)
+        (tmp_path / "kiln.socket").write_text("[Socket]\nListenStream=/run/kiln/kiln.sock\n")
+        return make(tmp_path, service="[Unit]\nRequires=kiln.socket\n")
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(unit, "IN_FORCE", tmp_path / "kiln.service")
+    return made
+
+
+def test_units_that_run(node: Callable[[str], Chain]) -> None:
+    [good] = units.check(node(""))
+    assert (good.level, good.message.partition(" run ")[0]) == (
+        Level.GOOD,
+        "nginx.service, kiln.service, kiln.socket",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("is-active nginx.service) echo inactive; exit 3", "problem: nginx.service is inactive"),
+        ("is-active nginx.service) echo inactive; exit 3", " systemctl start nginx.service; journalctl -u nginx"),
+        ("is-active kiln.service) echo activating; exit 3", "problem: kiln.service is activating"),
+        ("is-active kiln.service) echo failed; exit 3", "reset-failed kiln.service && systemctl start kiln.service"),
+        ("is-active kiln.socket) echo inactive; exit 3", "problem: kiln.socket is inactive"),
+        ("is-active kiln.service) exit 4", "kiln.service is not known to systemd"),
+        ("is-active kiln.service) echo reloading", ""),
+        ("is-enabled kiln.socket) echo disabled; exit 1", "warning: kiln.socket is disabled"),
+        ("is-enabled kiln.socket) echo disabled; exit 1", "systemctl enable kiln.socket, unless that is meant."),
+        ("is-enabled nginx.service) echo masked; exit 1", " systemctl unmask nginx.service && systemctl enable nginx"),
+        ("is-enabled kiln.service) echo enabled-runtime", "warning: kiln.service is enabled-runtime"),
+    ],
+)
+def test_units_that_do_not_run_or_do_not_come_back(node: Callable[[str], Chain], answer: str, said: str) -> None:
+    question, _, rest = answer.partition(")")
+    found = problems(units.check(node(f"'{question}'){rest};;")))
+    assert said in found
+    assert bool(found) == bool(said)
+
+
+def test_a_systemctl_that_does_not_answer(node: Callable[[str], Chain], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "_SECONDS", 0.1)
+    assert "systemctl does not answer within 0.1 s" in problems(units.check(node("*) exec sleep 5;;")))
+
+
+def test_units_are_not_asked_for_elsewhere(
+    node: Callable[[str], Chain], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another unit than the one in force, without one, and where no systemd runs."""
+    chain = node("*) echo failed; exit 3;;")
+    assert list(units.check(dataclasses.replace(chain, unit=None))) == []
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path / "none")
+    assert list(units.check(chain)) == []
+    monkeypatch.setattr(units, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(unit, "IN_FORCE", tmp_path / "other.service")
+    assert list(units.check(chain)) == []
 
 
 def test_the_store(tmp_path: Path) -> None:

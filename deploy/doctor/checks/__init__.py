@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from ..chain import Chain
 from ..findings import Findings
-from . import bodies, capacity, exposure, files, keys, memory, proxies, ready, retries, sockets, store, timeouts
+from . import bodies, capacity, exposure, files, keys, memory, proxies, ready, retries, sockets, store, timeouts, units
 
 ALL: tuple[Callable[[Chain], Findings], ...] = (
+    units.check,  # before the others knock: whoever connects to kiln.socket starts the service
     sockets.check,
     ready.check,
     exposure.check,
