@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 READ, WRITE, ENTER = 4, 2, 1
+_MOST_LINKS = 40  # of the kernel: path_resolution(7)
 
 
 def obstacle(user: str, path: Path, wanted: int) -> str:
@@ -17,13 +20,31 @@ def obstacle(user: str, path: Path, wanted: int) -> str:
     uid, groups = _identity(user)
     if uid == 0:
         return ""
-    for folder in reversed(path.absolute().parents):
+    for folder in _folders(path):
         if not _may(folder, ENTER, uid, groups):
             return f"{user or 'you'} may not enter {folder}"
     if not _may(path, wanted, uid, groups):
         verb = "write to" if wanted & WRITE else "read"
         return f"{user or 'you'} may not {verb} {path}"
     return ""
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Those that are entered on the way to a file, in order: links lead through folders of their own."""
+    at, *names = path.absolute().parts
+    folder, names, links = Path(at), names[::-1], 0
+    while names:
+        yield folder
+        name = names.pop()
+        if not (folder / name).is_symlink():
+            folder = folder.parent if name == ".." else folder / name
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = (folder / name).readlink()
+        folder = Path(target.anchor or folder)
+        names += [part for part in target.parts if part != target.anchor][::-1]
 
 
 def _identity(user: str) -> tuple[int, set[int]]:

@@ -28,6 +28,8 @@ _SECONDS = {
     for name in names.split()
 }
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([EPTGMKB]?)")
+_YES = {"1", "yes", "y", "true", "t", "on"}
+_HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 _UNITS = "EPTGMKB"  # descending, each 1024 of the next
 
 
@@ -47,6 +49,14 @@ class Unit:
         """A time, in seconds. default: where the unit does not say."""
         text = self.last(name)
         return span(text) if text else default
+
+    def is_on(self, name: str) -> bool:
+        """Whether a value says yes."""
+        return self.last(name).lower() in _YES
+
+    def hides(self, path: Path) -> bool:
+        """Whether the service finds nothing there, links followed, whatever its rights are."""
+        return self.is_on("ProtectHome") and any(path.resolve().is_relative_to(home) for home in _HOMES)
 
     def words(self, name: str) -> list[str]:
         """The words of a value, without their quotes."""

@@ -114,8 +114,9 @@ def test_what_ships_fits_together() -> None:
 
 @pytest.mark.skipif(not UNIT.exists(), reason="there is no unit")
 def test_the_unit_that_ships_fits(tmp_path: Path) -> None:
-    unit = tmp_path / UNIT.name
-    unit.write_text("".join(line for line in UNIT.read_text().splitlines(True) if not line.startswith("User=")))
+    """But for what a checkout need not have: the service's user, and a place outside of everybody's home."""
+    unit, left_out = tmp_path / UNIT.name, ("User=", "ProtectHome=")
+    unit.write_text("".join(line for line in UNIT.read_text().splitlines(True) if not line.startswith(left_out)))
     environment = tmp_path / "kiln.env"
     shipped = UNIT.with_name("kiln.env").read_text().splitlines(True)
     environment.write_text("".join(line for line in shipped if not line.startswith("KILN_STORE=")))

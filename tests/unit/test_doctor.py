@@ -597,6 +597,59 @@ def test_a_store_that_the_service_may_not_read(tmp_path: Path) -> None:
     assert "no user nobody-here" in problems(store.check(make(tmp_path, service="User=nobody-here")))
 
 
+@pytest.mark.parametrize("value", ["yes", "true", "On", "1"])
+@pytest.mark.parametrize("linked", ["catdog", "catdog/1", "catdog/1/model.tflite"])
+def test_a_version_that_is_hidden_from_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: str, value: str
+) -> None:
+    """Root, who asks, sees it all the same."""
+    kept = tmp_path / "home" / "keep"
+    monkeypatch.setattr(unit, "_HOMES", (tmp_path / "home",))
+    folder = tmp_path / "store"
+    shutil.copytree(Settings().store, folder)
+    kept.parent.mkdir()
+    (folder / linked).rename(kept)
+    (folder / linked).symlink_to(kept)
+    found = problems(store.check(make(tmp_path, store=folder, service=f"ProtectHome={value}")))
+    assert f"{folder / linked} is in truth {kept}, and the unit's ProtectHome hides that" in found
+    assert "Copy it into the store" in found
+    assert problems(store.check(make(tmp_path, store=folder, service="ProtectHome=read-only"))) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others may not")
+@pytest.mark.parametrize("target", ["{0}/closed/keep", "../../closed/keep", "../../to/keep"])
+def test_folders_that_a_link_leads_through(run: Path, tmp_path: Path, target: str) -> None:
+    """Whose rights count as those of the folders in which it is."""
+    folder, closed = run / "store", run / "closed"
+    shutil.copytree(Settings().store, folder)
+    closed.mkdir()
+    (run / "to").symlink_to("closed")
+    (folder / "catdog" / "1").rename(closed / "keep")
+    (folder / "catdog" / "1").symlink_to(target.format(run))
+    run.chmod(0o755)
+    chain = make(tmp_path, store=folder, service="User=www-data")
+    assert problems(store.check(chain)) == ""
+    closed.chmod(0o700)
+    assert f"www-data may not enter {run}/closed" in problems(store.check(chain))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others may not")
+@pytest.mark.parametrize("name", ["", "catdog", "catdog/1", "catdog/1/bundle.json"])
+def test_what_the_service_reads_of_a_version(run: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(Settings().store, run / "store")
+    run.chmod(0o755)
+    (run / "store" / name).chmod(0o711 if name in ("", "catdog", "catdog/1") else 0o600)
+    chain = make(tmp_path, store=run / "store", service="User=www-data")
+    assert f"www-data may not read {run / 'store' / name}" in problems(store.check(chain))
+
+
+def test_links_that_lead_nowhere_have_an_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="Too many levels"):
+        list(rights._folders(tmp_path / "a" / "file"))
+
+
 def test_rights_are_owners_groups_and_others(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch(0o600)

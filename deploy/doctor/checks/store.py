@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from model import disk, engines, serving
-from model.bundle import Bundle
+from model.bundle import MANIFEST, Bundle
 from model.errors import BadServing, BundleError
 from model.serving import Serving
 
@@ -68,7 +68,10 @@ def _of_version(chain: Chain, folder: Path) -> Findings:
         disk.check_sizes(bundle, files)
         for file in disk.files(bundle):
             bundle.check_file(file)
-        if why := _obstacle(chain.user, folder, bundle):
+        if hidden := _hidden(chain, folder, bundle):
+            message = f"The service cannot read a model: {hidden}, and the unit's ProtectHome hides that from it."
+            yield _problem(message, "Copy it into the store in the link's place; no store can be in somebody's home.")
+        elif why := _obstacle(chain, folder, bundle):
             yield _problem(f"The service cannot read a model: {why}.", "Give its user the right to read the store.")
         engine = engine_of(chain, bundle)
         if package := engines.missing(engine):
@@ -104,12 +107,24 @@ def _declared_wrong(folder: Path) -> str:
     return f"{folder.name}/{serving.FILE}: {missing}" if missing else ""
 
 
-def _obstacle(user: str, folder: Path, bundle: Bundle) -> str:
+def _read(folder: Path, bundle: Bundle) -> Iterator[Path]:
+    """All that the service reads of a version, from the store on."""
+    yield from (folder.parents[1], folder.parent, folder)  # it lists them
+    yield from (folder / name for name in (MANIFEST, *(file.name for file in disk.files(bundle))))
+
+
+def _hidden(chain: Chain, folder: Path, bundle: Bundle) -> str:
+    """Where a version lies, or a file of it, when the unit hides that from the service; empty where it does not."""
+    path = next((path for path in _read(folder, bundle) if chain.unit and chain.unit.hides(path)), None)
+    return f"{path} is in truth {path.resolve()}" if path else ""
+
+
+def _obstacle(chain: Chain, folder: Path, bundle: Bundle) -> str:
     try:
-        seen = (rights.obstacle(user, folder / file.name, rights.READ) for file in disk.files(bundle))
+        seen = (rights.obstacle(chain.user, path, rights.READ) for path in _read(folder, bundle))
         return next(filter(None, seen), "")
     except KeyError:
-        return f"there is no user {user}"
+        return f"there is no user {chain.user}"
 
 
 def _unreadable(fault: OSError, folder: Path, store: Path) -> Finding:
