@@ -22,6 +22,7 @@ from deploy.doctor.chain import Chain
 from deploy.doctor.checks import (
     bodies,
     capacity,
+    code,
     exposure,
     files,
     keys,
@@ -244,6 +245,7 @@ def test_what_is_ignored_is_a_problem(tmp_path: Path) -> None:
         timeouts.check,
         retries.check,
         bodies.check,
+        code.check,
         store.check,
         keys.check,
         files.check,
@@ -641,6 +643,50 @@ def test_what_the_service_reads_of_a_version(run: Path, tmp_path: Path, name: st
     (run / "store" / name).chmod(0o711 if name in ("", "catdog", "catdog/1") else 0o600)
     chain = make(tmp_path, store=run / "store", service="User=www-data")
     assert f"www-data may not read {run / 'store' / name}" in problems(store.check(chain))
+
+
+@pytest.fixture
+def copied(run: Path) -> Path:
+    """A folder of code that everybody may read."""
+    for name in ("app/static", "model/store/lion/1", "deploy/__pycache__"):
+        (run / name).mkdir(parents=True)
+    for name in ("api.py", "app/rule.py", "app/static/page.css", "deploy/drain.py"):
+        (run / name).touch()
+    run.chmod(0o755)
+    return run
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what others may not")
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("app", 0o700, "may not read {}/app."),
+        ("app", 0o744, "may not enter {}/app."),
+        ("api.py", 0o640, "may not read {}/api.py."),
+        ("app/static/page.css", 0o600, "may not read {}/app/static/page.css."),
+        ("", 0o700, "may not enter {}."),
+        ("deploy/__pycache__", 0o700, ""),
+        ("model/store", 0o700, ""),
+    ],
+)
+def test_code_that_the_service_may_not_read(copied: Path, tmp_path: Path, name: str, mode: int, said: str) -> None:
+    chain = make(tmp_path, service=f"User=www-data\nWorkingDirectory={copied}\n")
+    assert problems(code.check(chain)) == ""
+    (copied / name).chmod(mode)
+    found = problems(code.check(chain))
+    assert f"{said.format(copied)}" in found
+    assert bool(found) == bool(said)
+    assert not said or "chmod -R a+rX" in found
+
+
+def test_code_that_the_service_does_not_find(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = make(tmp_path, service=f"User=nobody-here\nWorkingDirectory={copied}\n")
+    assert "no user nobody-here" in problems(code.check(nobody))
+    assert list(code.check(make(tmp_path, service="User=www-data\nWorkingDirectory=/nowhere\n"))) == []
+    assert list(code.check(dataclasses.replace(nobody, unit=None))) == []
+    monkeypatch.setattr(unit, "_HOMES", (copied,))
+    hidden = make(tmp_path, service=f"ProtectHome=yes\nWorkingDirectory={copied}\n")
+    assert f"ProtectHome hides {copied}" in problems(code.check(hidden))
 
 
 def test_links_that_lead_nowhere_have_an_end(tmp_path: Path) -> None:

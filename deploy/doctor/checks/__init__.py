@@ -6,7 +6,22 @@ from collections.abc import Callable
 
 from ..chain import Chain
 from ..findings import Findings
-from . import bodies, capacity, exposure, files, keys, memory, proxies, ready, retries, sockets, store, timeouts, units
+from . import (
+    bodies,
+    capacity,
+    code,
+    exposure,
+    files,
+    keys,
+    memory,
+    proxies,
+    ready,
+    retries,
+    sockets,
+    store,
+    timeouts,
+    units,
+)
 
 ALL: tuple[Callable[[Chain], Findings], ...] = (
     units.check,  # before the others knock: whoever connects to kiln.socket starts the service
@@ -17,6 +32,7 @@ ALL: tuple[Callable[[Chain], Findings], ...] = (
     timeouts.check,
     retries.check,
     bodies.check,
+    code.check,
     store.check,
     keys.check,
     capacity.check,
