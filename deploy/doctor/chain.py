@@ -28,7 +28,7 @@ import json
 from gunicorn.app.wsgiapp import WSGIApplication
 conf = WSGIApplication().cfg
 conf.on_exit(None)
-names = ("bind", "timeout", "graceful_timeout", "keepalive", "worker_connections", "backlog")
+names = ("bind", "workers", "timeout", "graceful_timeout", "keepalive", "worker_connections", "backlog")
 print(json.dumps({name: getattr(conf, name) for name in names}))
 """
 
@@ -53,6 +53,11 @@ class Chain:
     def listens(self) -> str:
         """Where gunicorn does, as nginx writes it."""
         return str(self.gunicorn["bind"][0])
+
+    @property
+    def workers(self) -> int:
+        """How many gunicorn starts: its command line goes before the settings."""
+        return int(self.gunicorn["workers"])
 
     @property
     def user(self) -> str:
@@ -92,7 +97,9 @@ def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tup
     except settings.SettingsError as wrong:
         return None, [*findings, _problem(f"{wrong}.", "The service does not start before they are right.")]
     except OSError as fault:
-        return None, [*findings, _problem(f"{fault.filename}: {fault.strerror}", "Run this as root.")]
+        as_root = isinstance(fault, PermissionError)
+        remedy = "Run this as root." if as_root else "Name the file that is meant, with --unit or --env."
+        return None, [*findings, _problem(f"{fault.filename}: {fault.strerror}.", remedy)]
     try:
         tree = nginx.read(nginx_file)
     except (nginx.NginxError, OSError) as wrong:

@@ -152,6 +152,12 @@ def test_what_the_unit_tells_gunicorn_counts(tmp_path: Path) -> None:
     assert "gunicorn listens on 127.0.0.1:9" in problems(report)["sockets"]
 
 
+def test_a_file_that_is_not_there_is_not_for_root_to_find() -> None:
+    _, report = doctor("--unit", "/nowhere/kiln.service")
+    [wrong] = [one for one in report["findings"] if one["message"].startswith("/nowhere/kiln.service")]
+    assert wrong["remedy"] == "Name the file that is meant, with --unit or --env."
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [

@@ -54,7 +54,7 @@ def make(tmp_path: Path, old: str = "", new: str = "", service: str = UNIT, **se
     unit_file.write_text(service)
     config = Settings(**({"bind": "unix:/run/kiln/kiln.sock"} | settings))
     tree = nginx.read(conf)
-    gunicorn = {**CONF, "bind": [config.address]}
+    gunicorn = {**CONF, "bind": [config.address], "workers": config.worker_count()}
     way, upstream = chains._way(tree, gunicorn["bind"][0])
     return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file))
 
@@ -722,6 +722,23 @@ def test_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(capacity.check(make(tmp_path))) == ""
     assert "want 8 cores" in problems(capacity.check(make(tmp_path, workers=4, engine_threads=2)))
     assert "use 2 of 4 cores" in problems(capacity.check(make(tmp_path, workers=2, engine_threads=1)))
+
+
+def test_workers_of_gunicorns_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are what is started, whatever the settings say."""
+    monkeypatch.setattr(cores, "usable", lambda: 4)
+    service = tmp_path / "gunicorn.service"
+    service.write_text("[Service]\nExecStart=python -m gunicorn --config deploy/gunicorn.conf.py --workers 9\n")
+    chain, _ = chains.read(NGINX_CONF, service, None)
+    assert chain
+    assert (chain.workers, chain.settings.worker_count()) == (9, 4)
+    found = problems(capacity.check(chain))
+    assert "9 workers with 1 engine threads each want 9 cores" in found
+    assert "Take --workers off gunicorn's command line" in found
+    limit = "MemoryMax=600M"
+    few, many = (dataclasses.replace(make(tmp_path, service=limit), gunicorn={**CONF, "workers": n}) for n in (1, 9))
+    assert "600 MiB are there" not in problems(memory.check(few))
+    assert "600 MiB are there" in problems(memory.check(many))
 
 
 def test_memory_for_pictures(tmp_path: Path) -> None:

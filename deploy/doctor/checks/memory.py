@@ -45,7 +45,7 @@ def check(chain: Chain) -> Findings:
     else:
         yield Finding("memory", Level.GOOD, message)
     settings = chain.settings
-    pictures = settings.worker_count() * (settings.max_pixels * PIXEL + settings.max_body_bytes * BODIES)
+    pictures = chain.workers * (settings.max_pixels * PIXEL + settings.max_body_bytes * BODIES)
     if need <= limit < need + pictures and any(bundle.preprocessing for bundle in _bundles(chain)):
         yield Finding(
             "memory",
@@ -64,7 +64,7 @@ def _need(chain: Chain) -> float:
         if (engine := engine_of(chain, bundle)) in bundle.engines
     ]
     base = max((_WORKER.get(engine, _COMPILED_WORKER) for engine in engines), default=_COMPILED_WORKER)
-    return chain.settings.worker_count() * (base + sum(sizes) + max(sizes, default=0))
+    return chain.workers * (base + sum(sizes) + max(sizes, default=0))
 
 
 def _bundles(chain: Chain) -> Iterator[Bundle]:
