@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _TOKEN = re.compile(
@@ -41,10 +41,16 @@ class Directive:
 
 @dataclass(frozen=True)
 class Way:
-    """A location that hands requests on. target: what proxy_pass says. values: the directives in force there."""
+    """A location that hands requests on.
+
+    target: what proxy_pass says. values: the directives in force there; of those that are said more than once, the
+    last. location: the words of the innermost one. headers: what is set of the request, by name in small letters.
+    """
 
     target: str
     values: dict[str, tuple[str, ...]]
+    location: tuple[str, ...]
+    headers: dict[str, str]
 
     def seconds(self, name: str, default: str) -> float:
         """A time, in seconds."""
@@ -92,17 +98,20 @@ def find(tree: list[Directive], name: str) -> Iterator[Directive]:
         yield from find(directive.block, name)
 
 
-def ways(tree: list[Directive], inherited: dict[str, tuple[str, ...]] | None = None) -> Iterator[Way]:
-    """Every location that hands requests on, with what it inherits."""
-    values = dict(inherited or {})
+def ways(tree: list[Directive], outer: Way | None = None) -> Iterator[Way]:
+    """Every location that hands requests on, with what it inherits. outer: what is in force around the tree."""
+    outer = outer or Way("", {}, (), {})
+    values = dict(outer.values)
     values |= {one.name: one.arguments for one in tree if one.name not in _NOT_INHERITED and not one.block}
-    here = [one for one in tree if one.name == "proxy_pass"]
-    if here:
-        yield Way(here[0].arguments[0], values)
-        values.pop("proxy_pass")
+    set_here = [one.arguments for one in tree if one.name == "proxy_set_header" and len(one.arguments) > 1]
+    headers = {name.lower(): value for name, value, *_ in set_here}
+    here = Way("", values, outer.location, headers or outer.headers)  # a level with headers of its own inherits none
+    if target := values.pop("proxy_pass", None):
+        yield replace(here, target=target[0])
     for one in tree:
         if one.name in ("http", "server", "location", "if"):
-            yield from ways(one.block, values)
+            location = one.arguments if one.name == "location" else here.location
+            yield from ways(one.block, replace(here, location=location))
 
 
 def split(target: str) -> tuple[str, str]:

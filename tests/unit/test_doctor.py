@@ -327,6 +327,37 @@ def test_proxies_that_are_believed(tmp_path: Path, count: int, named: bool, said
     assert bool(found) == bool(said)
 
 
+_FORWARDED = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "location"),
+    [
+        (_FORWARDED, "", "/"),
+        (_FORWARDED, "proxy_set_header X-Forwarded-For $http_x_forwarded_for;", "/"),
+        (_FORWARDED, 'proxy_set_header X-Forwarded-For "";', "/"),
+        (_FORWARDED, 'proxy_set_header X-Forwarded-For "$remote_addr, $http_x_forwarded_for";', "/"),
+        ("location / {", "location / { proxy_set_header Host $host;", "/"),  # which inherits no other then
+        ("location / {", "location ~ ^/v2 { proxy_set_header A b; proxy_pass http://kiln; } location / {", "~ ^/v2"),
+        ("location / {", "location / { location /v2/ { proxy_set_header A b; proxy_pass http://kiln; }", "/v2/"),
+        (_FORWARDED, "proxy_set_header x-forwarded-for $remote_addr;", ""),
+        (_FORWARDED, "proxy_set_header X-Forwarded-For ${remote_addr};", ""),
+        (_FORWARDED, 'proxy_set_header X-Forwarded-For "$http_x_forwarded_for, $remote_addr";', ""),
+        ("location / {", f"location / {{ {_FORWARDED}", ""),
+        (
+            "location / {",
+            "location /other/ { proxy_set_header A b; proxy_pass http://127.0.0.1:3000; } location / {",
+            "",
+        ),
+        ("location = /metrics {", "location = /metrics { proxy_set_header A b;", ""),
+    ],
+)
+def test_who_writes_the_address_of_a_client(tmp_path: Path, old: str, new: str, location: str) -> None:
+    found = problems(proxies.check(make(tmp_path, old, new)))
+    assert (f"problem: nginx's location {location} does not write X-Forwarded-For" in found) == bool(location)
+    assert bool(found) == bool(location)
+
+
 def test_a_load_balancer_without_its_header(tmp_path: Path) -> None:
     named = make(tmp_path, "# set_real_ip_from", "set_real_ip_from", trusted_proxies=2)
     assert "no real_ip_header" in problems(proxies.check(named))
