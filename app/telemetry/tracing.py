@@ -23,19 +23,29 @@ CLOSE_SECONDS = 2.0  # a collector that does not answer must not hold up a resta
 def start() -> Tracer | None:
     """The tracer of this worker; it sends in a thread of its own, so it is made after the fork. Where the packages are
     missing there is none, and the log says what to do: the service works without."""
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ModuleNotFoundError as missing:
-        logger.error("no traces: the package %r is missing. %s", missing.name, extras.install("tracing"))
+    if package := missing():
+        logger.error("no traces: the package %r is missing. %s", package, extras.install("tracing"))
         return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     ours = Resource.create({"service.name": "kiln", "service.version": release.VERSION})
     # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before what we say.
     provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracer(provider)
+
+
+def missing() -> str:
+    """The package that traces need and this Python lacks; empty where it has all. Imports them."""
+    try:
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter
+        import opentelemetry.sdk.trace.export  # noqa: F401
+    except ModuleNotFoundError as fault:
+        return fault.name or str(fault)
+    return ""
 
 
 class Tracer:

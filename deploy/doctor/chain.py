@@ -39,7 +39,7 @@ class Chain:
 
     settings: as the service has them. gunicorn: its configuration, as far as it matters here. nginx: all of its.
     way: nginx's location that leads to gunicorn, and upstream the servers it names; None where nginx does not know
-    Kiln. unit: systemd's, where there is one.
+    Kiln. unit: systemd's, where there is one. environment: the service's.
     """
 
     settings: Settings
@@ -48,6 +48,7 @@ class Chain:
     way: Way | None
     upstream: Directive | None
     unit: Unit | None
+    environment: Mapping[str, str]
 
     @property
     def listens(self) -> str:
@@ -118,7 +119,7 @@ def read(nginx_file: Path, unit_file: Path | None, own_file: Path | None) -> tup
             findings.append(Finding("files", Level.WARNING, message, f"Leave it out, or change {held[0]}."))
         conf["bind"] = [held[1]]
     way, upstream = _way(tree, conf["bind"][0])
-    return Chain(config, conf, tree, way, upstream, service), findings
+    return Chain(config, conf, tree, way, upstream, service, environment), findings
 
 
 def _nginx_says(file: Path) -> list[Finding]:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,10 +34,11 @@ from deploy.doctor.checks import (
     sockets,
     store,
     timeouts,
+    traces,
     units,
 )
 from deploy.doctor.findings import Findings, Level
-from model import engines
+from model import engines, extras
 from tests.servers import NGINX_CONF, short_folder
 
 pytestmark = pytest.mark.unit
@@ -56,7 +58,7 @@ def make(tmp_path: Path, old: str = "", new: str = "", service: str = UNIT, **se
     tree = nginx.read(conf)
     gunicorn = {**CONF, "bind": [config.address], "workers": config.worker_count()}
     way, upstream = chains._way(tree, gunicorn["bind"][0])
-    return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file))
+    return Chain(config, gunicorn, tree, way, upstream, unit.read(unit_file), {})
 
 
 def problems(found: Findings) -> str:
@@ -791,3 +793,34 @@ def test_file_limits(tmp_path: Path) -> None:
     assert "may open 1024 files" in problems(files.check(make(tmp_path, service="LimitNOFILE=1024")))
     conf = make(tmp_path, "worker_rlimit_nofile 49152", "worker_rlimit_nofile 20000")
     assert "nginx may open 20000 files" in problems(files.check(conf))
+
+
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://10.0.0.1:4318"}
+
+
+def test_traces_that_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = make(tmp_path, service="PrivateNetwork=yes")
+    assert list(traces.check(chain)) == []
+    fenced = dataclasses.replace(chain, environment=ENDPOINT)
+    assert "warning: Traces are asked for and none is sent: the unit has PrivateNetwork=yes" in problems(
+        traces.check(fenced)
+    )
+    opened = dataclasses.replace(make(tmp_path, service="PrivateNetwork=no"), environment=ENDPOINT)
+    name = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+    monkeypatch.setitem(sys.modules, name, None)
+    found = problems(traces.check(opened))
+    assert f"warning: Traces are asked for and the package {name} is missing." in found
+    assert extras.install("tracing") in found
+
+
+def test_traces_that_are_sent(tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    assert problems(traces.check(dataclasses.replace(make(tmp_path), environment=ENDPOINT))) == ""
+
+
+def test_the_environment_of_the_service_is_looked_at(tmp_path: Path) -> None:
+    service = tmp_path / "kiln.service"
+    service.write_text("[Service]\nEnvironment=OTEL_EXPORTER_OTLP_ENDPOINT=http://10.0.0.1:4318\nPrivateNetwork=yes\n")
+    chain, _ = chains.read(NGINX_CONF, service, None)
+    assert chain
+    assert "PrivateNetwork=yes" in problems(traces.check(chain))

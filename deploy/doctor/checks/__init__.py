@@ -20,6 +20,7 @@ from . import (
     sockets,
     store,
     timeouts,
+    traces,
     units,
 )
 
@@ -38,4 +39,5 @@ ALL: tuple[Callable[[Chain], Findings], ...] = (
     capacity.check,
     memory.check,
     files.check,
+    traces.check,
 )
