@@ -64,11 +64,10 @@ def test_numbers_beyond_what_was_calibrated_show_in_the_loss(tmp_path: Path, cou
     model = keras.Sequential([keras.Input((16,)), layers.Dense(32, "relu"), layers.Dense(4)])
     rows = np.random.default_rng(0).uniform(-1, 1, (count, 16)).astype(np.float32)
     rows[1::2] *= 10
-    request = Request(tmp_path / "store", "rows", "1", inputs=[rows], quantize=("int8", "float16"))
+    request = Request(tmp_path / "store", "rows", "1", inputs=[rows], quantize=("int8",))
     bundle = build(of_keras(model), request, exporters={"litert": EXPORTERS["litert"]})
     found = {candidate.engine: candidate for candidate in bundle.candidates}
     said = "\n".join(report.reasons(bundle))
-    assert found["litert-float16"].largest < 0.01
     if count >= held_out.ENOUGH:
         assert found["litert-int8"].largest > 0.3
         assert "calibrated on 30 rows; its loss is of 30 others" in said
