@@ -30,7 +30,7 @@ NOTIFY_SECONDS = 0.5
 # How often a busy worker looks for new requests, to refuse at once those that it has no time for. Each look costs the
 # next answers what the caches held: at ten times the load 0.91 of the best are given with 0.04, 0.84 with 0.02 (ten
 # runs of each, in turns), and who is refused hears of it after 29 instead of 14 ms (`python -m loadtest.overload`).
-LOOK_SECONDS = 0.04  # and a tenth of a request's deadline at most
+LOOK_SECONDS = 0.04  # and a tenth of KILN_DEADLINE at most
 _CONFIG = "gunicorn.config"  # where hooks live that do nothing
 
 
