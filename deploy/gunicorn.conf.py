@@ -58,6 +58,7 @@ from prometheus_client import multiprocess
 
 from app.telemetry.logs import JsonFormatter as _JsonFormatter
 from deploy import drain as _drain
+from deploy.queues import Queues as _Queues
 from model import preprocess as _preprocess  # noqa: F401  brings numpy and the picture formats that are served
 
 if _is_new:  # not on HUP: what was imported before is garbage then
@@ -83,6 +84,7 @@ worker_connections = max(100, min(4000, _files - 200))
 graceful_timeout = 30
 if _config.platform == "sagemaker":
     graceful_timeout -= 5  # it kills a container 30 s after SIGTERM
+_queues = _Queues(max(64, 2 * workers))  # workers may be added by a signal
 keepalive = _config.keep_alive  # longer than nginx keeps its upstream connections, so that nginx closes them
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  heartbeats must not wait for a disk
 control_socket_disable = True
@@ -123,9 +125,10 @@ def on_reload(server):
 
 
 def pre_fork(server, worker):
-    """Give the worker the lowest free slot; its metrics files are named by it."""
+    """Give the worker the lowest free slot; its metrics files are named by it, and its queue is told in it."""
     taken = {getattr(other, "slot", None) for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+    worker.queues = _queues
 
 
 def post_fork(server, worker):
@@ -150,8 +153,9 @@ def worker_exit(server, worker):
 
 
 def child_exit(server, worker):
-    """A worker is gone: forget its live gauges, keep its counters."""
+    """A worker is gone: forget its live gauges and its queue, keep its counters."""
     multiprocess.mark_process_dead(worker.slot)
+    worker.queues.leave(worker.slot)
 
 
 def on_exit(server):

@@ -66,6 +66,7 @@ class Worker(Connections):
         """Take the app's express way where nothing of gunicorn's own has to see each request."""
         super().load_wsgi()
         self.gathers, self.gathering = self.parts["store"].gathers, False
+        self.is_settled = self.parts["store"].is_settled
         self.free_since = -math.inf  # when the last piece of work ended
         self.waiting: deque[Job] = deque()
         self.look = min(LOOK_SECONDS, self.admission.deadline / 10)
@@ -167,6 +168,7 @@ class Worker(Connections):
             for conn in part.late(now):
                 self.read_on(conn, part.end(conn).sent(), late=True)
         until = now + self.look
+        self.tell_length()
         while self.waiting and now < until:
             in_time = self.admission.in_time(now, self.waiting[0].expiry)
             if in_time and self.gathering and self.busy >= self.cfg.threads:
@@ -187,14 +189,24 @@ class Worker(Connections):
                 self.free_since = ended
             self.notify()  # many in a row must not look like one that hangs
             now = time.monotonic()
+        if not self.waiting:
+            self.tell_length()
         self.recorder.busy = bool(self.waiting)
         self.recorder.backlog(len(self.waiting), self.busy)
 
+    def tell_length(self) -> None:
+        """Tell the other workers what there is to do here, once this one has its models; they send nobody before."""
+        if self.alive and self.is_settled():
+            self.queues.tell(self.slot, self.ahead())
+        else:
+            self.queues.leave(self.slot)
+
     def work(self, job: Job, queued: float | None = None) -> None:
         """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
-        answer = self.plain_answer(job, queued)
+        keep = job.keeps and not self.queues.lets_go(self.slot)
+        answer = self.plain_answer(job, queued, keep=keep)
         if answer is not None:
-            self.finish(job.conn, answer, keep=job.keeps, request=job.request)
+            self.finish(job.conn, answer, keep=keep, request=job.request)
             return
         conn = job.conn
         conn.queued = queued
@@ -213,7 +225,7 @@ class Worker(Connections):
         self.working[conn] = began
         try:
             parser_of(conn)
-            if answer := self.plain_answer(job, began - job.arrived):
+            if answer := self.plain_answer(job, began - job.arrived, keep=job.keeps):
                 self.working.pop(conn)
                 conn.sock.setblocking(True)
                 conn.unsent = answer
@@ -226,8 +238,8 @@ class Worker(Connections):
             self.working.pop(conn, None)
             self.admission.worked((time.monotonic() - began) / beside)
 
-    def plain_answer(self, job: Job, queued: float | None) -> bytes | None:
-        """The answer to a plain request, if it can be answered well."""
+    def plain_answer(self, job: Job, queued: float | None, *, keep: bool) -> bytes | None:
+        """The answer to a plain request, if it can be answered well. keep: its connection."""
         if job.request is None or self.express is None or not self.alive or self.nr + 1 >= self.max_requests:
             return None
         path, query, fields, begins, *_ = job.request
@@ -237,9 +249,7 @@ class Worker(Connections):
             return None
         self.nr += 1
         request_id, answer = made
-        return answers.written(
-            200, request_id, answer.content, keep=job.keeps, kind=answer.kind, headers=answer.headers
-        )
+        return answers.written(200, request_id, answer.content, keep=keep, kind=answer.kind, headers=answer.headers)
 
     def refuse(self, job: Job, code: str) -> None:
         """Answer that it comes at a bad time, without having worked on it."""

@@ -151,6 +151,10 @@ class Store:
         memory.keep_together()
         threading.Thread(target=self._follow, args=(seconds,), name="watch-store", daemon=True).start()
 
+    def is_settled(self) -> bool:
+        """Is all that was found first loaded, or has it failed?"""
+        return self._settled.is_set()
+
     def wait(self, seconds: float) -> bool:
         """Until all that was found first is loaded or has failed, but no longer than so many seconds; is it?
 
@@ -236,7 +240,7 @@ class Store:
                 self._tuning,
                 loaded=slot.model,
                 on_batch=self._on_batch,
-                pace=Pace(busy=self._settled.is_set),  # before that it was not ready: nobody asks
+                pace=Pace(busy=self.is_settled),  # before that it was not ready: nobody asks
             )
         except ModelError as error:
             outcome = error

@@ -132,15 +132,18 @@ def test_an_ipv6_address_is_listened_on(tmp_path: Path, photo: bytes) -> None:
 
 
 @contextlib.contextmanager
-def traffic(base: Server, photo: bytes, clients: int = 2) -> Iterator[list[int | str]]:
-    """Clients that post one picture after the other, each on a new connection. Gives statuses and failures."""
+def traffic(base: Server, photo: bytes, clients: int = 2, *, keep: bool = False) -> Iterator[list[int | str]]:
+    """Clients that post one picture after the other, each on a new connection, or on one that it keeps. Gives statuses
+    and failures."""
     outcomes: list[int | str] = []
     stop = threading.Event()
 
     def client() -> None:
+        kept = requests.Session()
         while not stop.is_set():
             try:
-                outcomes.append(requests.post(f"{base.url}/predict", data=photo, timeout=30).status_code)
+                post = kept.post if keep else requests.post
+                outcomes.append(post(f"{base.url}/predict", data=photo, timeout=30).status_code)
             except requests.RequestException as lost:
                 outcomes.append(repr(lost))
 
@@ -165,6 +168,41 @@ def test_a_killed_worker_is_replaced(start_service: Callable[..., Server], photo
     for _ in range(20):
         assert requests.post(f"{base.url}/predict", data=photo, timeout=10).status_code == 200
     assert base.process.poll() is None
+
+
+def connections_even_out(base: Server, backend: Server, photo: bytes) -> None:
+    """A worker that comes while another holds all clients gets some of them, also where all keep their connections.
+
+    nginx opens each anew after 1,000 requests; so long it must not take.
+    """
+    [alone] = backend.workers()
+    path = backend.url.removeprefix("unix:")
+
+    def held(worker: int) -> int:
+        links = psutil.Process(worker).net_connections("all")
+        return sum(link.laddr == path or link.status == psutil.CONN_ESTABLISHED for link in links)
+
+    with traffic(base, photo, clients=8, keep=True) as outcomes:
+        psutil.Process(backend.process.pid).send_signal(signal.SIGTTIN)
+        wait_for(lambda: len(backend.workers()) == 2, "a second worker")
+        [new] = set(backend.workers()) - {alone}
+        before = len(outcomes)
+        wait_for(lambda: held(new) >= 3, "connections of the second worker")
+        count = len(outcomes)
+        assert count < before + 4000
+        wait_for(lambda: len(outcomes) > count + 10, "answers of both")
+    assert set(outcomes) == {200}
+
+
+def test_kept_connections_even_out(start_service: Callable[..., Server], photo: bytes) -> None:
+    base = start_service(workers=1)
+    connections_even_out(base, base, photo)
+
+
+def test_connections_that_nginx_keeps_even_out(tmp_path: Path, photo: bytes) -> None:
+    with servers.behind_nginx(tmp_path, workers=1) as base:
+        assert base.backend is not None
+        connections_even_out(base, base.backend, photo)
 
 
 def reload_under_traffic(base: Server, master: int, photo: bytes) -> None:
