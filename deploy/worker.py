@@ -25,6 +25,7 @@ from gunicorn.workers.gthread import TConn
 from . import answers, plain
 from .clients import TICK_SECONDS, is_gone, parser_of
 from .connections import Connections
+from .queues import Queues
 
 NOTIFY_SECONDS = 0.5
 # How often a busy worker looks for new requests, to refuse at once those that it has no time for. Each look costs the
@@ -61,6 +62,8 @@ def _is_local(conn: TConn) -> bool:
 
 class Worker(Connections):
     """gthread, with one bounded queue."""
+
+    queues, slot = Queues(1), 0  # where no hook of gunicorn.conf.py gave it others': alone
 
     def load_wsgi(self) -> None:
         """Take the app's express way where nothing of gunicorn's own has to see each request."""
