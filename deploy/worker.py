@@ -204,9 +204,14 @@ class Worker(Connections):
         else:
             self.queues.leave(self.slot)
 
+    def lets_go(self) -> bool:
+        """Is it time to close a connection that its client keeps? A thread then waits for the client to close it, too,
+        which some do late: half of them are left to others."""
+        return self.busy < max(1, self.cfg.threads // 2) and self.queues.lets_go(self.slot)
+
     def work(self, job: Job, queued: float | None = None) -> None:
         """Answer a request that is here as a whole. queued: seconds that it stood in the queue, if it did."""
-        keep = job.keeps and not self.queues.lets_go(self.slot)
+        keep = job.keeps and not self.lets_go()
         answer = self.plain_answer(job, queued, keep=keep)
         if answer is not None:
             self.finish(job.conn, answer, keep=keep, request=job.request)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from deploy.queues import Queues
+from deploy.worker import Worker
 
 pytestmark = [pytest.mark.unit]
 
@@ -76,3 +80,14 @@ def test_few_are_let_go_at_a_time() -> None:
     queues.tell(0, 0)
     queues.tell(1, 8)
     assert 0 < let_go(queues, 1) < ANSWERS / 4
+
+
+@pytest.mark.parametrize(("threads", "busy", "closes"), [(8, 0, True), (8, 3, True), (8, 4, False), (1, 0, True)])
+def test_threads_are_left_to_others(threads: int, busy: int, closes: bool) -> None:
+    """A thread waits for the client of a closed connection, and some are slow to close it, too."""
+    worker: Any = Worker.__new__(Worker)
+    worker.cfg, worker.busy = SimpleNamespace(threads=threads), busy
+    worker.queues, worker.slot = Queues(2), 1
+    worker.queues.tell(0, 0)
+    worker.queues.tell(1, 9)
+    assert any(worker.lets_go() for _ in range(ANSWERS)) is closes
